@@ -78,8 +78,9 @@ class Refine(nn.Module):
         self.up1 = nn.Conv2d(4*width + 2*width, 2*width, 3, padding=1)
         self.up2 = nn.Conv2d(2*width + width, width, 3, padding=1)
         self.out = nn.Conv2d(width, 3, 3, padding=1)
+        for m in self.modules():
+            if isinstance(m, nn.Conv2d): nn.init.kaiming_normal_(m.weight, a=.2); nn.init.zeros_(m.bias)
         if residual: nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
 
     def forward(self, features: Tensor) -> Tensor: # [B, H, W, C] -> [B, H, W, 3]
         x = features.movedim(-1, 1)
