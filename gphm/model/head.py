@@ -97,12 +97,7 @@ class HeadModel(nn.Module):
         B = len(z_id)
         hidden = self.f_inj(H_P, cfg.id_scale*z_id)                                  # [B, 68, W]
         P = self.P_0 + cfg.deform_scale*self.f_id(hidden)
-        return P + cfg.deform_scale*self._per_row(self.f_exp, hidden, codes.exp)
-
-    @staticmethod
-    def _per_row(net: MLP, H: Tensor, code: Tensor) -> Tensor:
-        "`net` where features [B, N, W] and code [B, C] both differ by row."
-        return net(H, code)
+        return P + cfg.deform_scale*self.f_exp(hidden, codes.exp)
 
     @torch.no_grad()
     def clamp_codes(self):
