@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['LANDMARKS', 'EAR_CANALS', 'LID_L', 'LID_R', 'PARTS', 'BONES', 'HEADWARD', 'ISLANDS', 'EYE_DISC', 'TEETH_UPPER',
            'TEETH_LOWER', 'TONGUE', 'NEUTRAL', 'load_body', 'to_ours', 'body_rows', 'islands_of', 'place', 'triangles',
-           'eye_chart', 'bust_faces', 'teeth_arch', 'follow', 'product_weights', 'principal_phenotypes',
-           'sky_visibility', 'atlas_masks', 'mirror_of', 'bone_weights', 'vertex_normals', 'with_teeth',
-           'bake_head_basis']
+           'bust_faces', 'teeth_arch', 'eyeball', 'follow', 'product_weights', 'principal_phenotypes', 'sky_visibility',
+           'atlas_masks', 'mirror_of', 'bone_weights', 'vertex_normals', 'own_parts', 'insert_parts', 'bake_head_basis']
 
 # %% ../../nbs/data/bake.ipynb #85bc456a
 import json, os
@@ -33,7 +32,7 @@ HEADWARD = ("nose", "mouth", "eye", "eyebrows", "chin", "head", "forehead", "che
 ISLANDS = dict(head=(.641, .149, .994, .818, 1.48, True, .005, .005), mouth=(.758, .012, .924, .136, 1.2, False, .44, .56),
     torso=(.12, .661, .641, .974, .75, False, .005, .56), socket_left=(.086, .547, .151, .633, 1., False, .66, .56),
     socket_right=(.012, .547, .077, .633, 1., False, .75, .56))
-EYE_DISC, TEETH_UPPER, TEETH_LOWER, TONGUE = (.84, .71, .13), (.005, .83, .60, .06), (.005, .91, .60, .06), (.66, .88, .08)
+EYE_DISC, TEETH_UPPER, TEETH_LOWER, TONGUE = (.84, .80, .15), (.005, .83, .60, .06), (.005, .91, .60, .06), (.64, .70, .08)
 
 # %% ../../nbs/data/bake.ipynb #01ffb54e
 def load_body(cache=None):
@@ -79,20 +78,9 @@ def place(uv, island):
 
 def triangles(quads): return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
 
-def eye_chart(points, centre, axis):
-    "Polar chart of an eyeball around its gaze `axis`: angle / pi is the radius in a disc of diameter 1."
-    d = points - centre
-    d = d/np.linalg.norm(d, axis=-1, keepdims=True)
-    up = np.array([0., 1, 0]) - axis*axis[1]
-    up /= np.linalg.norm(up)
-    a, b = d @ np.cross(up, axis), d @ up
-    angle = np.arccos(np.clip(d @ axis, -1, 1))
-    r = np.hypot(a, b) + 1e-9
-    return np.stack([a/r, -b/r], -1)*(angle/np.pi)[..., None]
-
 # %% ../../nbs/data/bake.ipynb #1cd7c37c
 def bust_faces(T, uv, groups, bottom=-.33, side=.27):
-    "Faces [F, 3] (body numbering), part [F] and atlas coordinates [F, 3, 2] of skin, eyes, tongue and upper lashes; T in our axes."
+    "Faces [F, 3] (body numbering), part [F] and atlas coordinates [F, 3, 2] of skin, tongue and upper lashes; T in our axes."
     faces, parts, charts = [], [], []
     def add(f, part, chart): faces.append(f); parts.append(np.full(len(f), PARTS.index(part))); charts.append(chart)
     f, t = (triangles(groups["body"][k].numpy()) for k in ("face_vertex_indices", "face_texture_coordinate_indices"))
@@ -102,13 +90,6 @@ def bust_faces(T, uv, groups, bottom=-.33, side=.27):
     for name in ISLANDS:
         k = island == name
         add(f[k], "mouth" if name == "mouth" else "socket" if name.startswith("socket") else "skin", place(uv[t[k]], name))
-    for part, group in (("eye_left", "helper-l-eye"), ("eye_right", "helper-r-eye")):
-        f = triangles(groups[group]["face_vertex_indices"].numpy())
-        v = T[np.unique(f)]
-        centre = (v.min(0) + v.max(0))/2
-        axis = v[np.argsort(-v[:, 2])[:8]].mean(0) - centre
-        f = f[T[f][..., 2].mean(1) > centre[2] - .004]                       # nobody sees the back of an eyeball
-        add(f, part, np.array(EYE_DISC[:2]) + 2*EYE_DISC[2]*eye_chart(T[f], centre, axis/np.linalg.norm(axis)))
     f, t = (triangles(groups["helper-tongue"][k].numpy()) for k in ("face_vertex_indices", "face_texture_coordinate_indices"))
     c = uv[t]
     add(f, "tongue", np.array(TONGUE[:2]) + TONGUE[2]*(c - c.min((0, 1)))/np.ptp(c, (0, 1)))
@@ -137,6 +118,31 @@ def teeth_arch(upper: bool, columns=49, rows=6):
     x0, y0, w, hh = TEETH_UPPER if upper else TEETH_LOWER
     chart = np.stack([x0 + w*s, y0 + hh*h], -1).reshape(-1, 2)
     return points, triangles(quads), chart
+
+def eyeball(old, around=24, rings=12, widest=100.):
+    "Vertices, faces and atlas coordinates of a fine eyeball (front, to `widest` degrees) like the `old` one [72, 3], decimetres."
+    centre = (old.min(0) + old.max(0))/2
+    d = old - centre
+    axis = d[np.argsort(-d[:, 2])[:8]].mean(0)
+    axis /= np.linalg.norm(axis)
+    up = np.array([0., 1, 0]) - axis*axis[1]
+    up /= np.linalg.norm(up)
+    right, r = np.cross(up, axis), np.linalg.norm(d, axis=1)
+    angle = np.degrees(np.arccos(np.clip(d @ axis/r, -1, 1)))
+    order = np.argsort(angle)
+    theta = np.linspace(0, widest, rings + 1)[1:]
+    profile = np.interp(theta, *np.array([(angle[o].mean(), r[o].mean()) for o in np.split(order, range(8, 72, 8))]).T)
+    t, phi = np.radians(theta)[:, None, None], np.linspace(0, 2*np.pi, around, endpoint=False)[:, None]
+    ring = profile[:, None, None]*(np.cos(t)*axis + np.sin(t)*(np.cos(phi)*right + np.sin(phi)*up))
+    points = centre + np.concatenate([axis[None]*r[order[:8]].mean(), ring.reshape(-1, 3)])
+    i = 1 + np.arange(rings*around).reshape(rings, around)
+    j = np.roll(i, -1, 1)
+    faces = np.concatenate([np.stack([np.zeros(around, int), i[0], j[0]], -1),
+                            triangles(np.stack([i[:-1], i[1:], j[1:], j[:-1]], -1).reshape(-1, 4))])
+    x, y, radius = EYE_DISC
+    phi, rho = phi[:, 0], (theta/widest)[:, None]
+    flat = np.stack([rho*np.cos(phi), -rho*np.sin(phi)], -1).reshape(-1, 2)
+    return points, faces, np.array([x, y]) + radius*np.concatenate([[[0, 0]], flat])
 
 def follow(points, strip, rows):
     "Displacements [R, N, 3] of `points` [N, 3] by the affine map that best explains `rows` [R, S, 3] at `strip` [S, 3]."
@@ -224,23 +230,23 @@ def atlas_masks(data, size=512):
         masks.append(np.where(uv[..., 0] < 0, 0, np.where(m < 12, 0, m)))
     return np.stack(masks, -1).astype(np.uint8)
 
-def mirror_of(data, used, new, count, columns=49, rows=6):
-    "The vertex on the other side, [count]: the body's table for its own vertices, the reversed columns for the teeth."
-    other = np.arange(count)
+def mirror_of(data, new, base, count):
+    "The vertex on the other side, [count]: the body's own table; for our own parts the nearest mirrored point."
+    from scipy.spatial import cKDTree
+    other = np.full(count, -1)
     for line in (data/"mesh_metadata"/"hm08.mirror").read_text().splitlines():
         a, b, _ = line.split()
         a, b = new[int(a)], new[int(b)]
         if a >= 0 and b >= 0: other[a], other[b] = b, a
-    for k in (0, 1):
-        i = len(used) + k*columns*rows + np.arange(columns*rows).reshape(columns, rows)
-        other[i] = i[::-1]
+    missing = np.flatnonzero(other < 0)
+    other[missing] = missing[cKDTree(base[missing]).query(base[missing]*[-1, 1, 1])[1]]
     return other
 
-def bone_weights(model, used, count):
-    "Skinning weights [count, 6] of neck, head and eye bones; the rest of 1 stays with the shoulders. Teeth are the head's."
+def bone_weights(model, used, parts):
+    "Skinning weights [count, 6] of neck, head and eye bones; the rest of 1 stays with the shoulders. `parts`: (points, bone) of ours."
     index, weight = model.vertex_bone_indices.numpy()[used], model.vertex_bone_weights.numpy()[used]
     w = np.stack([(weight*(index == model.bone_labels.index(b))).sum(1) for b in BONES], -1)
-    return np.concatenate([w, np.tile([0., 0, 0, 1, 0, 0], (count - len(used), 1))])
+    return np.concatenate([w, *(np.tile(np.eye(len(BONES))[BONES.index(bone)], (n, 1)) for n, bone in parts)])
 
 def vertex_normals(v, faces):
     "Unit normals [V, 3], averaged by area; counter-clockwise faces seen from outside."
@@ -251,17 +257,16 @@ def vertex_normals(v, faces):
 # %% ../../nbs/data/bake.ipynb #c3fd588a
 NEUTRAL = dict(gender=.5, age=.67, muscle=.5, weight=.5, height=.5, proportions=.5, african=1/3, asian=1/3, caucasian=1/3)
 
-def with_teeth(rows, strips, body, used):
-    "Cut `rows` (mean first) to the `used` vertices and put the two arches of teeth between them and the joints."
-    out, charts = [], []
-    for k, r in enumerate(rows):
-        arches = []
-        for upper, strip in zip((True, False), strips):
-            points = teeth_arch(upper)[0]/10
-            moved = follow(points, body[strip]/10, r[:, strip] - (body[strip]/10 if k == 0 else 0))
-            arches.append(points + moved if k == 0 else moved)
-        out.append(np.concatenate([r[:, used], *arches, r[:, -len(BONES):]], 1))
-    return out
+def own_parts(groups, body):
+    "Our teeth and eyeballs: a list of (part, bone, body vertices to follow, points, faces, atlas coordinates), decimetres."
+    strip = lambda name: np.unique(groups[f"helper-{name}"]["face_vertex_indices"].numpy())
+    teeth = [(f"teeth_{x}", "head", strip(f"{x}-teeth"), *teeth_arch(x == "upper")) for x in ("upper", "lower")]
+    return teeth + [(p, bone, strip(n), *eyeball(body[strip(n)])) for p, bone, n in (("eye_left", "eye.L", "l-eye"), ("eye_right", "eye.R", "r-eye"))]
+
+def insert_parts(rows, own, body, used):
+    "Cut `rows` (the mean first) to the `used` vertices and put our own parts between them and the joints."
+    move = lambda k, r, strip, points: (points/10 if k == 0 else 0) + follow(points/10, body[strip]/10, r[:, strip] - (body[strip]/10 if k == 0 else 0))
+    return [np.concatenate([r[:, used], *(move(k, r, o[2], o[3]) for o in own), r[:, -len(BONES):]], 1) for k, r in enumerate(rows)]
 
 def bake_head_basis(path, cache=None, rank=64):
     "Bake `anny` into the head basis at `path` (npz, about 3 MB) and return the arrays by name. Takes minutes with an empty cache."
@@ -273,26 +278,23 @@ def bake_head_basis(path, cache=None, rank=64):
     local = local.reshape(len(labels), 2, *mean.shape)[heads].reshape(-1, *mean.shape)
     rows = [to_ours(x) for x in ((mean + offset)[None], C, local, action)]
     rows = [r - r[:, EAR_CANALS].mean(1, keepdims=True) for r in rows]
-    neutral = product_weights(model, NEUTRAL)[:, kept] @ P
-    faces, part, chart = bust_faces(rows[0][0] + np.einsum("r,rpc->pc", neutral[0], rows[1]), uv, groups)
+    neutral = (product_weights(model, NEUTRAL)[:, kept] @ P)[0]
+    faces, part, chart = bust_faces(rows[0][0] + np.einsum("r,rpc->pc", neutral, rows[1]), uv, groups)
     used = np.unique(faces)
     new = np.full(len(mean), -1); new[used] = np.arange(len(used))
-    faces, count = new[faces], len(used)
-    strips = [np.unique(groups[f"helper-{x}-teeth"]["face_vertex_indices"].numpy()) for x in ("upper", "lower")]
-    rows = with_teeth(rows, strips, body, used)
-    for upper, name in ((True, "teeth_upper"), (False, "teeth_lower")):
-        points, f, c = teeth_arch(upper)
+    faces, count, own = new[faces], len(used), own_parts(groups, body)
+    rows = insert_parts(rows, own, body, used)
+    for name, _, _, points, f, c in own:
         faces, part, chart = np.concatenate([faces, f + count]), np.append(part, np.full(len(f), PARTS.index(name))), np.concatenate([chart, c[f]])
         count += len(points)
-    base = (rows[0][0] + np.einsum("r,rpc->pc", neutral[0], rows[1]))[:count]
-    solid = faces[part != PARTS.index("lash")]
-    ao = sky_visibility(base, solid, vertex_normals(base, faces))
+    base = (rows[0][0] + np.einsum("r,rpc->pc", neutral, rows[1]))[:count]
+    ao = sky_visibility(base, faces[part != PARTS.index("lash")], vertex_normals(base, faces))
     out = dict(mean=rows[0][0].astype(np.float32), components=rows[1].astype(np.float16), locals=rows[2].astype(np.float16),
         actions=rows[3].astype(np.float16), products=model.stacked_phenotype_blend_shapes_mask[kept].numpy().astype(np.uint8),
         projection=P.astype(np.float32), faces=faces.astype(np.uint16), part=part.astype(np.uint8), chart=np.round(chart*65535).astype(np.uint16),
         landmarks=new[LANDMARKS].astype(np.uint16), ears=new[EAR_CANALS].astype(np.uint16), lids=new[np.array([LID_L, LID_R])].astype(np.uint16),
-        weights=np.round(bone_weights(model, used, count)*255).astype(np.uint8), mirror=mirror_of(data, used, new, count).astype(np.uint16),
-        ao=np.round(ao*255).astype(np.uint8), masks=atlas_masks(data), body=used.astype(np.uint16),
-        local_labels=np.array([labels[i] for i in heads]), action_labels=np.array(model.facial_action_labels))
+        weights=np.round(bone_weights(model, used, [(len(o[3]), o[1]) for o in own])*255).astype(np.uint8),
+        mirror=mirror_of(data, new, base, count).astype(np.uint16), ao=np.round(ao*255).astype(np.uint8), masks=atlas_masks(data),
+        body=used.astype(np.uint16), local_labels=np.array([labels[i] for i in heads]), action_labels=np.array(model.facial_action_labels))
     with atomic_path(path) as tmp: np.savez_compressed(tmp, **out)
     return out

@@ -45,6 +45,9 @@ class GuidingModel(HeadModel):
     def __init__(self, cfg: Config, subjects: int, frames: int, landmarks: Tensor):
         super().__init__(cfg, subjects, frames, landmarks)
         self.f_mean = MLP(3 + 6*cfg.pos_freq, 1 + cfg.width, cfg.width, cfg.layers)
+        with torch.no_grad():     # a smooth start: the k-th octave enters with 2^-k of its weight
+            damp = (.5**torch.arange(cfg.pos_freq)).repeat(6)*.3
+            self.f_mean.hidden[0].weight[:, 3:] *= damp
         self.grid = TetGrid(cfg.grid, cfg.grid_center, cfg.grid_extent)
         self.register_buffer("sdf", torch.ones(self.grid.count))
 
@@ -57,7 +60,7 @@ class GuidingModel(HeadModel):
         "Teach f_mean the SDF of a sphere round the head (`sphere_steps` steps); returns the mean error left."
         device = self.sdf.device
         center = torch.zeros(3, device=device)
-        opt = torch.optim.Adam(self.f_mean.parameters(), 1e-3)
+        opt = torch.optim.Adam(self.f_mean.parameters(), 2e-3)
         numbers = rng(seed, "sphere")
         for _ in tqdm(range(self.cfg.sphere_steps), "SDF to a sphere", disable=not progress):
             x = torch.as_tensor(numbers.uniform(-1, 1, (4096, 3)), dtype=torch.float32, device=device)

@@ -10,6 +10,7 @@ __all__ = ['IBUG_FROM_MEDIAPIPE', 'IBUG_MIRROR', 'ibug68', 'timeline', 'stretche
 import contextlib, os, sys
 from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
@@ -40,8 +41,8 @@ def ibug68(mesh: np.ndarray, # [..., 478, C] points of the MediaPipe mesh
 def timeline(frames: np.ndarray, # [T, H, W, 3] uint8
             ) -> tuple:          # source [T] int, shot [T] int
     "For every frame the earliest frame it merely repeats (itself, mostly), and the number of its shot."
-    step = max(1, min(frames.shape[1:3])//96)
-    small = [f[::step, ::step].astype(np.int16) for f in frames]
+    size = tuple(max(1, round(96*n/min(frames.shape[1:3]))) for n in frames.shape[2:0:-1])
+    small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA).astype(np.float32) for f in frames]
     d = np.array([np.inf] + [np.abs(b - a).mean() for a, b in zip(small, small[1:])])
     m = np.r_[np.inf, median_filter(d[1:], 11, mode="reflect")] if len(d) > 1 else d
     source = np.arange(len(frames))
@@ -63,13 +64,16 @@ def stretches(found: np.ndarray, # [T] bool
 def smooth_track(x: np.ndarray,     # [T, ...]
                  found: np.ndarray, # [T] bool
                  source=None, shot=None, # of `timeline`
-                 window: int = 5, order: int = 2) -> np.ndarray:
+                 window: int = 5, order: int = 2,
+                 limit: float = np.inf, # no value moves by more than this
+                ) -> np.ndarray:
     "Zero-lag Savitzky-Golay smoothing of each stretch of found frames; stretches shorter than the window stay as they are."
     source = np.arange(len(x)) if source is None else source
     first = np.flatnonzero(source == np.arange(len(x)))
     out = np.array(x)
     for a, b in stretches(found[first], None if shot is None else shot[first]):
         if b - a >= window: out[first[a:b]] = savgol_filter(x[first[a:b]], window, order, axis=0, mode="interp")
+    out = x + np.clip(out - x, -limit, limit)
     return np.where(found.reshape(-1, *[1]*(x.ndim - 1)), out[source], x)
 
 # %% ../../nbs/preprocess/landmarks.ipynb #f3848767
@@ -173,5 +177,5 @@ def detect_landmarks(frames: np.ndarray,    # [T, H, W, 3] uint8
     points, mesh = mean(a, b) + [x0, y0], mean(one, two) + [x0, y0, 0]
     confidence = np.where(both, 1/(1 + (np.minimum(d, 1e3)/.02)**2), .5)*found
     source, shot = timeline(frames) if video else (np.arange(T), np.arange(T))
-    if smooth and video: points, mesh = (smooth_track(x, found, source, shot) for x in (points, mesh))
+    if smooth and video: points, mesh = (smooth_track(x, found, source, shot, limit=.004*np.nanmedian(eye_distance(points))) for x in (points, mesh))
     return Landmarks(points.astype(np.float32), found, confidence.astype(np.float32), mesh.astype(np.float32), shot)

@@ -114,7 +114,7 @@ def matte_frames(frames: np.ndarray,    # [T, H, W, 3] uint8
 # %% ../../nbs/preprocess/matting.ipynb #4c070144
 def foreground(image: np.ndarray, # [H, W, 3] float32 0..1
                alpha: np.ndarray, # [H, W] float32 0..1
-               radii=(.08, .012)) -> np.ndarray: # [H, W, 3]
+               radii=(.15, .03)) -> np.ndarray: # [H, W, 3]
     "Foreground colours by blur fusion (Forte 2021); `radii` are shares of the picture's height."
     a, F, B = alpha[..., None], image, image
     for radius in radii:

@@ -123,7 +123,7 @@ def rasterize_one_backward(h, faces, ids, g_bary, g_depth, g_h):
             g_h[j, 0] += gjx; g_h[j, 1] += gjy; g_h[j, 2] += gz*b1 - px*gjx - py*gjy
             g_h[k, 0] += gkx; g_h[k, 1] += gky; g_h[k, 2] += gz*b2 - px*gkx - py*gky
 
-# %% ../../nbs/rendering/mesh_kernels.ipynb #c6a1d1a7
+# %% ../../nbs/rendering/mesh_kernels.ipynb #1df13f5c
 @njit(**_fast)
 def interpolate_one(attributes, faces, ids, bary, out):
     "out [P, C] = barycentric mean of attributes [V, C] at pixels with face ids [P] and bary [P, 3]; untouched where empty."
@@ -155,7 +155,7 @@ def interpolate_one_backward(attributes, faces, ids, bary, g_out, g_attributes, 
             s2 += C[c]*g[c]
         g_bary[p, 0], g_bary[p, 1], g_bary[p, 2] = s0, s1, s2
 
-# %% ../../nbs/rendering/mesh_kernels.ipynb #04f34550
+# %% ../../nbs/rendering/mesh_kernels.ipynb #c4275270
 @njit(**_exact)
 def edge_table(faces, vertex_count):
     "The edges of a mesh, [E, 4]: its two vertices, and the third vertices of its first two faces (-1: only one face)."
@@ -185,7 +185,7 @@ def edge_table(faces, vertex_count):
             n += 1
     return edges[:n]
 
-# %% ../../nbs/rendering/mesh_kernels.ipynb #1df13f5c
+# %% ../../nbs/rendering/mesh_kernels.ipynb #4802984e
 @njit(**_exact)
 def _det(h, a, b, c):
     "The sign of this determinant says on which side of the pictured line a -> b the face's third vertex c lies."
@@ -233,7 +233,7 @@ def find_crossings(h, edges, ids, depth, near, crossing):
             if crossing[o, y0, x0] == 0 or t > best[o, y0, x0]:
                 best[o, y0, x0], crossing[o, y0, x0] = t, (e + 1 if first_is_near else -e - 1)
 
-# %% ../../nbs/rendering/mesh_kernels.ipynb #c4275270
+# %% ../../nbs/rendering/mesh_kernels.ipynb #2f189453
 @njit(**_exact)
 def _pair(h, edges, code, o, y, x):
     "Of a crossing: near and far pixel (y, x), the fraction t, and what its derivative needs: a, b, s, slope, sign."

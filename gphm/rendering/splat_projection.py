@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['f32', 'TILE', 'BLUR', 'ALPHA_MIN', 'SPLAT', 'GRADS', 'mul', 'mul_t', 't_mul', 'scale_columns', 'unit_quat',
            'rotation', 'quat_gradient', 'lens_of', 'view_of', 'transform', 'jacobian', 'row3', 'row4',
-           'project_forward', 'radix_sort', 'sort_cameras', 'fill_tiles', 'covariance_gradient', 'point_gradient',
-           'collect', 'project_backward']
+           'project_forward', 'histograms', 'radix_sort', 'sort_cameras', 'fill_tiles', 'covariance_gradient',
+           'point_gradient', 'collect', 'project_backward']
 
 # %% ../../nbs/rendering/splat_projection.ipynb #719a0870
 import math
@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from . import simd
-from .simd import helper, kernel
+from .simd import helper, inlined, kernel
 
 f32 = np.float32
 TILE = 16                    # pixels; a tile is 16 blocks of 4x4
@@ -144,45 +144,53 @@ def project_forward(thread, threads, means, quats, scales, opacities, world_to_c
             if x0 < x1 and y0 < y1: boxes[b, i, 0], boxes[b, i, 1], boxes[b, i, 2], boxes[b, i, 3] = int(x0), int(y0), int(x1), int(y1)
 
 # %% ../../nbs/rendering/splat_projection.ipynb #d11084a7
-@helper
-def radix_sort(keys, ids, n):
-    "Sort the first n of keys (uint32) and ids by key, stably; returns the array that holds the sorted ids."
-    other_keys, other_ids = np.empty_like(keys), np.empty_like(ids)
-    histogram = np.zeros((3, 2048), np.int32)
+@inlined
+def histograms(keys, n, histogram):
+    "Count the digits of the first n keys, then turn counts [3,2048] into first places; a digit that all keys share gets -1."
+    for digit in range(3):
+        for j in range(2048): histogram[digit, j] = 0
     for i in range(n):
         for digit in range(3): histogram[digit, (keys[i] >> np.uint32(11*digit)) & np.uint32(2047)] += 1
     for digit in range(3):
-        place, trivial = 0, False
+        place = 0
         for j in range(2048):
             count = histogram[digit, j]
-            trivial |= count == n                                               # all keys share this digit
-            histogram[digit, j] = place
+            histogram[digit, j] = place if count < n else -1
             place += count
-        if trivial: continue
+
+@inlined
+def radix_sort(keys, ids, n, histogram):
+    "Sort keys[0,:n] (uint32) and ids[0,:n] by key, stably, with row 1 as scratch; returns the row that holds the result."
+    histograms(keys[0], n, histogram)
+    row = 0
+    for digit in range(3):
+        shift = np.uint32(11*digit)
+        if n == 0 or histogram[digit, (keys[row, 0] >> shift) & np.uint32(2047)] < 0: continue
         for i in range(n):
-            j = (keys[i] >> np.uint32(11*digit)) & np.uint32(2047)
+            j = (keys[row, i] >> shift) & np.uint32(2047)
             place = histogram[digit, j]
             histogram[digit, j] = place + 1
-            other_keys[place], other_ids[place] = keys[i], ids[i]
-        keys, other_keys = other_keys, keys
-        ids, other_ids = other_ids, ids
-    return ids
+            keys[1 - row, place], ids[1 - row, place] = keys[row, i], ids[row, i]
+        row = 1 - row
+    return row
 
 @kernel()
-def sort_cameras(thread, threads, splats, boxes, columns, order, visible, counts):
-    "For this thread's share of the cameras: order [B,N] by depth, visible [B], and counts [B,tiles] of Gaussians in each tile."
+def sort_cameras(thread, threads, splat_bits, boxes, columns, order, visible, counts):
+    """For this thread's share of the cameras: order [B,N] by depth, visible [B], and counts [B,tiles] of Gaussians in each tile.
+    `splat_bits` is `splats` seen as uint32."""
     B, N = order.shape
+    keys, ids, histogram = np.empty((2, N), np.uint32), np.empty((2, N), np.int32), np.empty((3, 2048), np.int32)
     for b in range(B*thread//threads, B*(thread + 1)//threads):
-        keys, ids, n = np.empty(N, np.float32), np.empty(N, np.int32), 0
+        n = 0
         for i in range(N):
             if boxes[b, i, 2] == 0: continue
-            keys[n], ids[n] = splats[b, i, 7], i
+            keys[0, n], ids[0, n] = splat_bits[b, i, 7], i
             n += 1
             for y in range(boxes[b, i, 1], boxes[b, i, 3]):
                 for x in range(boxes[b, i, 0], boxes[b, i, 2]): counts[b, y*columns + x] += 1
-        ids = radix_sort(keys.view(np.uint32), ids, n)
+        row = radix_sort(keys, ids, n, histogram)
         visible[b] = n
-        order[b, :n] = ids[:n]
+        for i in range(n): order[b, i] = ids[row, i]
 
 @kernel()
 def fill_tiles(thread, threads, order, visible, boxes, columns, start, ids):
@@ -191,7 +199,8 @@ def fill_tiles(thread, threads, order, visible, boxes, columns, start, ids):
     tiles = (len(start) - 1)//B
     for b in range(B*thread//threads, B*(thread + 1)//threads):
         place = start[b*tiles:(b + 1)*tiles].copy()
-        for i in order[b, :visible[b]]:
+        for k in range(visible[b]):
+            i = order[b, k]
             for y in range(boxes[b, i, 1], boxes[b, i, 3]):
                 for x in range(boxes[b, i, 0], boxes[b, i, 2]):
                     tile = y*columns + x

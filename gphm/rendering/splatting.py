@@ -115,7 +115,7 @@ class SplatCPU(torch.autograd.Function):
         splats, boxes = np.empty((B, N, projection.SPLAT), np.float32), np.empty((B, N, 4), np.int32)
         run_threads(projection.project_forward, threads, threads, m, q, s, o, E, k, W, H, np.float32(near), splats, boxes)
         order, visible, counts = np.empty((B, N), np.int32), np.empty(B, np.int64), np.zeros((B, tiles), np.int64)
-        run_threads(projection.sort_cameras, min(threads, B), min(threads, B), splats, boxes, columns, order, visible, counts)
+        run_threads(projection.sort_cameras, min(threads, B), min(threads, B), splats.view(np.uint32), boxes, columns, order, visible, counts)
         start = np.concatenate([[0], np.cumsum(counts)])
         ids = np.empty(start[-1], np.int32)
         run_threads(projection.fill_tiles, min(threads, B), min(threads, B), order, visible, boxes, columns, start, ids)
