@@ -164,6 +164,9 @@ def _open_image(path, size=None, mode="RGB", decode=True):
             found = image.size[::-1]
             if size is not None and found != tuple(size):
                 raise GPHMError(f"{path}: the picture has {found[0]} x {found[1]} pixels (H x W); {size[0]} x {size[1]} were expected")
+            if image.format == "PNG":                                     # Pillow forgives a cut in the last bytes; a copy that stopped is told
+                with open(path, "rb") as f: f.seek(-8, 2); end = f.read()
+                if end != b"IEND\xaeB`\x82": raise OSError("its last bytes are missing")
             return np.asarray(image.convert(mode)) if decode else None
     except FileNotFoundError: raise GPHMError(f"{path}: the picture is missing; make the capture again") from None
     except (OSError, SyntaxError, ValueError) as e:

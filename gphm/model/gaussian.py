@@ -67,9 +67,9 @@ def face_points(mesh: MeanMesh, landmarks: Tensor, count: int, far: float, seed:
     return (corners[face]*b).sum(1), (mesh.H_0[mesh.faces[face]]*b).sum(1)
 
 def neighbour_distance(X: Tensor, k: int = 3) -> Tensor: # [N, 3] -> [N]
-    "Mean distance to the k nearest other points."
+    "Root mean square distance to the k nearest other points."
     d, _ = cKDTree(X.numpy()).query(X.numpy(), k=k + 1)
-    return torch.as_tensor(d[:, 1:].mean(1), dtype=torch.float32).clamp(min=1e-4)
+    return torch.as_tensor((d[:, 1:]**2).mean(1)**.5, dtype=torch.float32).clamp(min=1e-4)
 
 # %% ../../nbs/model/gaussian.ipynb #f7e370dd
 class GaussianModel(HeadModel):
@@ -103,7 +103,7 @@ class GaussianModel(HeadModel):
             assert not unexpected and all(k.split(".")[0] in {"f_att", "X_0", "H_0", "S_0", "Q_0", "A_0", "H_P"} for k in missing)
             model.X_0.copy_(X); model.H_0.copy_(H)
             model.H_P.copy_(guiding.landmark_features().cpu())
-            model.S_0.copy_(neighbour_distance(X).log()[:, None].expand(-1, 3))
+            model.S_0.copy_((cfg.scale_start*neighbour_distance(X)).log()[:, None].expand(-1, 3))
             model.A_0.fill_(math.log(cfg.opacity/(1 - cfg.opacity)))
         return model
 

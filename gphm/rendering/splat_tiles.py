@@ -13,8 +13,8 @@ import numpy as np
 from . import simd, simd_products
 from .simd import (add, broadcast, div, exp_negative, first_bit, fma, inlined, kernel, load, mask_gt, mask_le,
                                  maximum, minimum, mul, store, sub, total, where_less)
-from .simd_products import (LANE_X, LANE_Y, blend1, blend4, blend8, blend16, dot8, moments4, scatter1x1,
-                                          scatter1x2, scatter4x1, scatter4x2, transpose)
+from .simd_products import (LANE_X, LANE_Y, blend4, blend16, dot8, moments4, scatter4x1, scatter4x2,
+                                          transpose)
 from .splat_projection import ALPHA_MIN, GRADS, SPLAT, TILE, f32
 
 ALPHA_MAX = f32(0.999)
@@ -23,17 +23,18 @@ USES = (simd.__file__, simd_products.__file__)
 
 # %% ../../nbs/rendering/splat_tiles.ipynb #f58a3094
 @inlined
-def gather(ids, lo, hi, splats, features, C, tile_splats, tile_features):
-    "Copy the Gaussians ids[lo:hi] side by side; `splats` and `features` are flat and belong to one camera."
+def gather(ids, lo, hi, splats, features, C, C4, tile_splats, tile_features):
+    """Copy the Gaussians ids[lo:hi] side by side, the C features into rows of C4 (C rounded up to a multiple of 4).
+    `splats` and `features` are flat and belong to one camera."""
     for m in range(hi - lo):
         i = np.intp(ids[lo + m])
         for j in range(SPLAT): tile_splats[m*SPLAT + j] = splats[i*SPLAT + j]
         c = 0
         while c + 16 <= C:
-            store(tile_features, m*C + c, load(features, i*C + c))
+            store(tile_features, m*C4 + c, load(features, i*C + c))
             c += 16
         while c < C:
-            tile_features[m*C + c] = features[i*C + c]
+            tile_features[m*C4 + c] = features[i*C + c]
             c += 1
 
 @inlined
@@ -102,21 +103,15 @@ def composite(tile_splats, lists, first, length, px, py, inside, weights):
     return n, T, depth
 
 @inlined
-def blend(weights, lists, first, n, tile_features, C, out):
-    "out[c*16 + p] += sum_k w_kp F_kc, in runs of 16, 8, 4 and 1 channels."
+def blend(weights, lists, first, n, tile_features, C4, out):
+    "out[c*16 + p] += sum_k w_kp F_kc, in runs of 16 and 4 channels."
     c = 0
-    while c + 16 <= C:
-        blend16(weights, lists, first, n, tile_features, C, c, out)
+    while c + 16 <= C4:
+        blend16(weights, lists, first, n, tile_features, C4, c, out)
         c += 16
-    if c + 8 <= C:
-        blend8(weights, lists, first, n, tile_features, C, c, out)
-        c += 8
-    if c + 4 <= C:
-        blend4(weights, lists, first, n, tile_features, C, c, out)
+    while c < C4:
+        blend4(weights, lists, first, n, tile_features, C4, c, out)
         c += 4
-    while c < C:
-        blend1(weights, lists, first, n, tile_features, C, c, out)
-        c += 1
 
 # %% ../../nbs/rendering/splat_tiles.ipynb #f59dd688
 @inlined
@@ -142,13 +137,14 @@ def raster_forward(thread, ranges, start, ids, most, splats, features, C, backgr
     N, cameras = splats.shape[1], features.shape[0]
     flat_splats, flat_features = splats.reshape(-1), features.reshape(-1)
     weights, tile_splats = np.empty(most*16 + 16, np.float32), np.empty(most*SPLAT, np.float32)
-    tile_features, block = np.empty(most*C, np.float32), np.empty(C*16, np.float32)
+    C4 = (C + 3)//4*4
+    tile_features, block = np.zeros(most*C4, np.float32), np.zeros(C4*16, np.float32)
     scratch, transposed, length = np.empty(32, np.float32), np.empty(256, np.float32), np.empty(16, np.int32)
     one = broadcast(f32(1))
     for tile in range(ranges[thread], ranges[thread + 1]):
         b, t = divmod(tile, columns*rows)
         x0, y0, lo, n = (t % columns)*TILE, (t//columns)*TILE, start[tile], start[tile + 1] - start[tile]
-        gather(ids, lo, lo + n, flat_splats[b*N*SPLAT:], flat_features[b % cameras*N*C:], C, tile_splats, tile_features)
+        gather(ids, lo, lo + n, flat_splats[b*N*SPLAT:], flat_features[b % cameras*N*C:], C, C4, tile_splats, tile_features)
         meet_blocks(x0, y0, n, tile_splats, lists, 16*lo, length)
         for k in range(16):
             x, y = x0 + (k & 3)*4, y0 + (k >> 2)*4
@@ -159,7 +155,7 @@ def raster_forward(thread, ranges, start, ids, most, splats, features, C, backgr
             seen, T, z = composite(tile_splats, lists, first, length[k], px, py, inside, weights)
             lengths[tile*16 + k] = seen
             for c in range(C): store(block, c*16, mul(T, broadcast(background[c])))
-            blend(weights, lists, first, seen, tile_features, C, block)
+            blend(weights, lists, first, seen, tile_features, C4, block)
             write_block(block, C, b*H*W, x, y, W, H, transposed, out)
             store(scratch, 0, sub(one, T))
             store(scratch, 16, z)
@@ -222,23 +218,10 @@ def add_moments(n, index, moments, tile_splats, x, y, tile_grads, G):
 
 @inlined
 def scatter(weights, index, n, V, padded, tile_grads, G):
-    "tile_grads[index[k]*G + c] += sum_p w_kp V_pc, in runs of 32 and 16 channels and of 4 and 1 Gaussians."
-    for c in range(0, padded - 16, 32):
-        k = 0
-        while k + 4 <= n:
-            scatter4x2(weights, index, k, V, padded, c, tile_grads, G)
-            k += 4
-        while k < n:
-            scatter1x2(weights, index, k, V, padded, c, tile_grads, G)
-            k += 1
-    if padded % 32:
-        k = 0
-        while k + 4 <= n:
-            scatter4x1(weights, index, k, V, padded, padded - 16, tile_grads, G)
-            k += 4
-        while k < n:
-            scatter1x1(weights, index, k, V, padded, padded - 16, tile_grads, G)
-            k += 1
+    "tile_grads[index[k]*G + c] += sum_p w_kp V_pc, in runs of 32 or 16 channels and of 4 Gaussians (weights past n are zero)."
+    for k in range(0, n, 4):
+        for c in range(0, padded - 16, 32): scatter4x2(weights, index, k, V, padded, c, tile_grads, G)
+        if padded % 32: scatter4x1(weights, index, k, V, padded, padded - 16, tile_grads, G)
 
 @inlined
 def read_block(V_image, C, pixel, x, y, W, H, padded, V):
@@ -282,13 +265,13 @@ def raster_backward(thread, ranges, slot0, start, ids, most, splats, features, C
     "Sum the gradients of each Gaussian over this thread's tiles into sums [slots, N, C padded to 16 + GRADS]."
     columns, rows = (W + TILE - 1)//TILE, (H + TILE - 1)//TILE
     N, G, cameras = splats.shape[1], sums.shape[2], features.shape[0]
-    padded = G - GRADS
+    padded, C4 = G - GRADS, (C + 3)//4*4
     flat_splats, flat_features, flat_sums = splats.reshape(-1), features.reshape(-1), sums.reshape(-1)
     weights, alphas, through, worth, q, moments = [np.empty(most*16 + 128, np.float32) for _ in range(6)]
     index, scratch = np.empty(most + 16, np.int32), np.empty(16, np.float32)
-    tile_splats, tile_features = np.empty(most*SPLAT, np.float32), np.empty(most*C, np.float32)
+    tile_splats, tile_features = np.empty(most*SPLAT, np.float32), np.zeros(most*C4, np.float32)
     tile_grads, V, V_t = np.empty(most*G, np.float32), np.zeros(16*padded, np.float32), np.zeros(16*padded, np.float32)
-    one, camera = broadcast(f32(1)), -1
+    one, zero, camera = broadcast(f32(1)), broadcast(f32(0)), -1
     for tile in range(ranges[thread], ranges[thread + 1]):
         b, t = divmod(tile, columns*rows)
         slot = slot0[thread] + b
@@ -296,19 +279,20 @@ def raster_backward(thread, ranges, slot0, start, ids, most, splats, features, C
         camera = b
         x0, y0, lo, n = (t % columns)*TILE, (t//columns)*TILE, start[tile], start[tile + 1] - start[tile]
         if n == 0: continue
-        gather(ids, lo, lo + n, flat_splats[b*N*SPLAT:], flat_features[b % cameras*N*C:], C, tile_splats, tile_features)
+        gather(ids, lo, lo + n, flat_splats[b*N*SPLAT:], flat_features[b % cameras*N*C:], C, C4, tile_splats, tile_features)
         tile_grads[:n*G] = f32(0)
         for k in range(16):
             x, y, seen, first = x0 + (k & 3)*4, y0 + (k >> 2)*4, np.intp(lengths[tile*16 + k]), 16*lo + k*n
             if x >= W or y >= H or seen == 0: continue
             inside = one if x + 4 <= W and y + 4 <= H else lanes_inside(x, y, W, H, scratch)
             px, py = add(load(LANE_X, 0), broadcast(f32(x + 0.5))), add(load(LANE_Y, 0), broadcast(f32(y + 0.5)))
-            for j in range(-(-seen//8)*8): index[j] = lists[first + min(j, seen - 1)]     # dot8 reads eight at a time
+            for j in range(-(-seen//8)*8): index[j] = lists[first + min(j, seen - 1)]     # whole runs of 8 Gaussians
+            for j in range(seen, -(-seen//4)*4): store(weights, j*16, zero)
             T = replay(tile_splats, lists, first, seen, px, py, inside, alphas, through)
             read_block(V_image, C, b*H*W, x, y, W, H, padded, V)
             for c in range(0, padded, 16): transpose(V, c, padded, V_t, c*16, 16)
-            for j in range(0, seen, 8): dot8(V_t, index, j, tile_features, C, worth)
-            R = sub(broadcast(f32(0)), read_lanes(V_alpha, b*H*W, x, y, W, H, scratch))
+            for j in range(0, seen, 8): dot8(V_t, index, j, tile_features, C4, worth)
+            R = sub(zero, read_lanes(V_alpha, b*H*W, x, y, W, H, scratch))
             for c in range(C): R = fma(broadcast(background[c]), load(V_t, c*16), R)
             z_bar = read_lanes(V_depth, b*H*W, x, y, W, H, scratch) if with_depth else one
             back_to_front(seen, alphas, through, worth, mul(R, T), z_bar, with_depth, tile_splats, index, weights, q, tile_grads, G)
