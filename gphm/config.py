@@ -105,7 +105,7 @@ PRESETS = {
         refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=48, guiding_steps=700, guiding_frames=2,
         guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=3600, gaussian_frames=2, gaussian_views=2,
         gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-4, feature_lr=1e-3, scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2,
-        opacity=.7, scale_start=1.3, mouth_points=300, face_points=2500, face_weight=4., landmark_batch=12, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
+        opacity=.7, mouth_points=300, face_points=2500, face_weight=4., landmark_batch=12, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
         warmup=20, clip=1., save_every=100),
 }
 PRESETS["smoke"] = replace(

@@ -21,7 +21,8 @@ from ..model.perceptual import Lpips
 # %% ../../nbs/evaluation/metrics.ipynb #5c2f9384
 def _same(a, b):
     if a.shape != b.shape or a.ndim < 3 or a.shape[-1] != 3:
-        raise GPHMError(f"pictures of shape {tuple(a.shape)} and {tuple(b.shape)} cannot be compared; two of the same [..., H, W, 3] were expected")
+        raise GPHMError(f"pictures of shape {tuple(a.shape)} and {tuple(b.shape)} cannot be compared; "
+                        "two of the same [..., H, W, 3] were expected")
 
 def psnr(a: Tensor,             # [..., H, W, 3] in [0, 1]
          b: Tensor,             # the same shape
@@ -86,7 +87,8 @@ def score_frames(truth,              # [N, H, W, 3] uint8, or float in [0, 1], o
         seen = torch.ones(N, dtype=bool) if visible is None else torch.as_tensor(visible).bool()
         weights["psnr_face"] = box_mask(face_box(landmarks_2d), (H, W)) * seen[:, None, None]
     for name, w in weights.items():
-        if w.shape != (N, H, W): raise GPHMError(f"{name}: weights of shape {tuple(w.shape)} do not fit {N} pictures of {H} x {W} pixels")
+        if w.shape != (N, H, W):
+            raise GPHMError(f"{name}: weights of shape {tuple(w.shape)} do not fit {N} pictures of {H} x {W} pixels")
     for i in range(0, N, chunk):
         part = slice(i, i + chunk)
         a, b = truth[part].to(device), render[part].to(device)
@@ -106,7 +108,8 @@ def save_scored(run_dir, truth, render, mask, names, limit: int = 200) -> list:
     names = [str(n).replace("/", "_") for n in names]
     _same(truth, render)
     if len(names) != len(truth) or mask.shape != truth.shape[:3] or len(set(names)) < len(names):
-        raise GPHMError(f"{len(truth)} pictures came with masks of shape {tuple(mask.shape)} and {len(set(names))} different names; one of each was expected")
+        raise GPHMError(f"{len(truth)} pictures came with masks of shape {tuple(mask.shape)} and {len(set(names))} "
+                        "different names; one of each was expected")
     folder = resolve(run_dir)/"scored"
     if folder.is_dir(): shutil.rmtree(folder)                             # names of an earlier run must not stay
     keep = np.unique(np.linspace(0, len(names) - 1, min(limit, len(names))).round().astype(int))

@@ -86,9 +86,11 @@ class Lpips(nn.Module):
         for i, *_ in self.rows:
             for part in ("weight", "bias"):
                 name = f"features.{i}.{part}"
-                if name not in weights: raise GPHMError(f"the LPIPS weights ({self.source}) lack {name}; delete them and load them again")
+                if name not in weights:
+                    raise GPHMError(f"the LPIPS weights ({self.source}) lack {name}; delete them and load them again")
                 w = weights[name].float()                                 # channels last, as our pictures lie: up to 1.7 times faster
-                self.register_buffer(name.replace(".", "_"), w.contiguous(memory_format=torch.channels_last) if w.ndim == 4 else w, persistent=False)
+                if w.ndim == 4: w = w.contiguous(memory_format=torch.channels_last)
+                self.register_buffer(name.replace(".", "_"), w, persistent=False)
         for l, w in enumerate(find_heads(net)): self.register_buffer(f"head_{l}", w, persistent=False)
         self.register_buffer("mean", torch.tensor([-.030, -.088, -.188]), persistent=False)
         self.register_buffer("std", torch.tensor([.458, .448, .450]), persistent=False)
@@ -110,6 +112,8 @@ class Lpips(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         if a.ndim != 4 or a.shape[-1] != 3 or a.shape != b.shape or min(a.shape[1:3]) < 32:
-            raise GPHMError(f"LPIPS got pictures of shape {tuple(a.shape)} and {tuple(b.shape)}; two of the same [B, H, W, 3], 32 pixels or more, were expected")
+            raise GPHMError(f"LPIPS got pictures of shape {tuple(a.shape)} and {tuple(b.shape)}; "
+                            "two of the same [B, H, W, 3], 32 pixels or more, were expected")
         heads = [getattr(self, f"head_{l}") for l in range(5)]
-        return sum(torch.einsum("bchw,c->bhw", (p - q).square(), w).mean((1, 2)) for p, q, w in zip(self.features(a), self.features(b), heads))
+        layers = zip(self.features(a), self.features(b), heads)
+        return sum(torch.einsum("bchw,c->bhw", (p - q).square(), w).mean((1, 2)) for p, q, w in layers)
