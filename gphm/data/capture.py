@@ -42,7 +42,8 @@ def _expect(array, shape, dtype, what):
     if array.shape != tuple(shape): raise GPHMError(f"{what} has shape {array.shape}; {tuple(shape)} was expected")
     if dtype is np.uint8 and array.dtype != np.uint8: raise GPHMError(f"{what} has type {array.dtype}; uint8 was expected")
     array = array.astype(dtype)
-    if not np.isfinite(array).all(): raise GPHMError(f"{what} holds NaN or infinity; finite numbers were expected (zeros where unknown)")
+    if not np.isfinite(array).all():
+        raise GPHMError(f"{what} holds NaN or infinity; finite numbers were expected (zeros where unknown)")
     return array
 
 class SubjectWriter:
@@ -71,7 +72,8 @@ class SubjectWriter:
         if id in [f["id"] for f in self.frames]: raise GPHMError(f"{where} was added twice; frame ids must differ")
         images, masks = list(images), list(masks)
         if len(images) != C or len(masks) != C:
-            raise GPHMError(f"{where} {len(images)} images and {len(masks)} masks were given; one of each was expected for {C} cameras")
+            raise GPHMError(f"{where} {len(images)} images and {len(masks)} masks were given; "
+                            f"one of each was expected for {C} cameras")
         for name, dtype, value, shape in (("landmarks_3d", np.float32, landmarks_3d, (68, 3)), ("visible", bool, visible, (C,)),
                                           ("landmarks_2d", np.float32, landmarks_2d, (C, 68, 2))):
             self.landmarks[name].append(_expect(value, shape, dtype, f"{where} {name}"))
@@ -99,7 +101,8 @@ class CaptureWriter:
     `extra` (seed, recipe, ...) goes into dataset.json and must be the same when a broken-off job is resumed."""
     def __init__(self, root, name: str, licence: str, consent: str, resolution, **extra):
         self.root = resolve(root)
-        head = dict(name=name, format_version=FORMAT_VERSION, licence=licence, consent=consent, resolution=list(_size(resolution)), **extra)
+        head = dict(name=name, format_version=FORMAT_VERSION, licence=licence, consent=consent,
+                    resolution=list(_size(resolution)), **extra)
         with io.StringIO() as text:
             json.dump(head, text, default=lambda x: x.tolist() if hasattr(x, "tolist") else str(x))
             self.head = json.loads(text.getvalue())
@@ -107,7 +110,8 @@ class CaptureWriter:
             if not path.is_file(): continue
             found = {k: v for k, v in read_json(path).items() if k not in ("subjects", "splits")}
             other = sorted(k for k in {*found, *self.head} if found.get(k) != self.head.get(k))
-            if other: raise GPHMError(f"{path}: {other[0]} is {found.get(other[0])!r}, but {self.head.get(other[0])!r} was asked for; "
+            if other:
+                raise GPHMError(f"{path}: {other[0]} is {found.get(other[0])!r}, but {self.head.get(other[0])!r} was asked for; "
                                       "resume with the same settings, or choose another folder")
         if not (self.root/"dataset.json").is_file(): write_json(self.root/"writing.json", self.head)
 
@@ -140,7 +144,8 @@ class _SubjectContext:
 
 # %% ../../nbs/data/capture.ipynb #613dd85b
 def _need(record, key, path, what, kind=None):
-    if not isinstance(record, dict) or key not in record: raise GPHMError(f"{path}: the field {what} is missing; see the data contract in data.capture")
+    if not isinstance(record, dict) or key not in record:
+        raise GPHMError(f"{path}: the field {what} is missing; see the data contract in data.capture")
     if kind and not isinstance(record[key], kind):
         raise GPHMError(f"{path}: {what} is a {type(record[key]).__name__}; a {kind.__name__} was expected")
     return record[key]
@@ -163,8 +168,9 @@ def _open_image(path, size=None, mode="RGB", decode=True):
         with Image.open(path) as image:
             found = image.size[::-1]
             if size is not None and found != tuple(size):
-                raise GPHMError(f"{path}: the picture has {found[0]} x {found[1]} pixels (H x W); {size[0]} x {size[1]} were expected")
-            if image.format == "PNG":                                     # Pillow forgives a cut in the last bytes; a copy that stopped is told
+                raise GPHMError(f"{path}: the picture has {found[0]} x {found[1]} pixels (H x W); "
+                                f"{size[0]} x {size[1]} were expected")
+            if image.format == "PNG":                                     # Pillow forgives a cut in the last bytes
                 with open(path, "rb") as f: f.seek(-8, 2); end = f.read()
                 if end != b"IEND\xaeB`\x82": raise OSError("its last bytes are missing")
             return np.asarray(image.convert(mode)) if decode else None
@@ -204,7 +210,8 @@ class Subject:
         return _open_image(self._file("masks", frame, camera), self.cameras[camera].image_size, "L")
     def conditions(self, frame) -> list:
         "uint8 [h, h, 3] face crops that show this frame's expression on other identities; may be empty."
-        return [_open_image(p) for k, p in sorted((int(k), p) for (kind, f, k), p in self.files.items() if (kind, f) == ("conditions", frame))]
+        own = [(int(k), p) for (kind, f, k), p in self.files.items() if (kind, f) == ("conditions", frame)]
+        return [_open_image(p) for _, p in sorted(own)]
 
 @dataclass(frozen=True)
 class Captures:
@@ -221,7 +228,8 @@ class Captures:
     def __len__(self): return len(self.subjects)
     def __iter__(self): return (self[s] for s in self.subjects)
     def __getitem__(self, name) -> Subject:
-        if name not in self.members: raise GPHMError(f"{self.root}: there is no subject {name!r}; there are {', '.join(self.subjects)}")
+        if name not in self.members:
+            raise GPHMError(f"{self.root}: there is no subject {name!r}; there are {', '.join(self.subjects)}")
         return self.members[name]
 
 # %% ../../nbs/data/capture.ipynb #37cc3ecd
@@ -242,7 +250,8 @@ def _read_cameras(record, path):
         w2c = _numbers(_need(raw, "world_to_camera", path, f"{what}.world_to_camera"), (4, 4), path, f"{what}.world_to_camera")
         size = _numbers(_need(raw, "image_size", path, f"{what}.image_size"), (2,), path, f"{what}.image_size")
         _rotation(w2c[:3, :3], path, f"{what}.world_to_camera")
-        if K[0, 0] <= 0 or K[1, 1] <= 0 or abs(K[2] - [0, 0, 1]).max() > 1e-9 or (size < 1).any() or abs(w2c[3] - [0, 0, 0, 1]).max() > 1e-9:
+        rows = max(abs(K[2] - [0, 0, 1]).max(), abs(w2c[3] - [0, 0, 0, 1]).max())
+        if K[0, 0] <= 0 or K[1, 1] <= 0 or (size < 1).any() or rows > 1e-9:
             raise GPHMError(f"{path}: {what} is not a pinhole camera; positive focal lengths and size, a last row 0 0 1 of K and 0 0 0 1 of "
                             "world_to_camera were expected")
         cameras[name] = Camera.from_json(dict(raw, image_size=[int(v) for v in size]))
@@ -261,7 +270,8 @@ def _read_landmarks(path, F, cameras):
             raise GPHMError(f"{path}: {name} counts {found[1]} cameras, but capture.json lists {C} ({', '.join(cameras)}); "
                             "the two files must name the same cameras")
         if found != shape(C): raise GPHMError(f"{path}: {name} has shape {found}; {shape(C)} was expected")
-        if not np.isfinite(arrays[name].astype(np.float64)).all(): raise GPHMError(f"{path}: {name} holds NaN or infinity; finite numbers were expected")
+        if not np.isfinite(arrays[name].astype(np.float64)).all():
+            raise GPHMError(f"{path}: {name} holds NaN or infinity; finite numbers were expected")
     return arrays["landmarks_3d"].astype(np.float32), arrays["landmarks_2d"].astype(np.float32), arrays["visible"].astype(bool)
 
 def _read_subject(folder, name, check):
@@ -293,12 +303,15 @@ def _read_subject(folder, name, check):
 # %% ../../nbs/data/capture.ipynb #6938565e
 def _check_splits(splits, members, path):
     for name, split in splits.items():
-        if not isinstance(split, dict): raise GPHMError(f"{path}: splits.{name} is a {type(split).__name__}; a dict of subjects, cameras, frames was expected")
+        if not isinstance(split, dict):
+            raise GPHMError(f"{path}: splits.{name} is a {type(split).__name__}; "
+                            "a dict of subjects, cameras, frames was expected")
         for key, names in split.items():
             if key not in ("subjects", "cameras", "frames") or not isinstance(names, list):
                 raise GPHMError(f"{path}: splits.{name}.{key} was found; lists named subjects, cameras and frames were expected")
             for item in names:
-                if key == "subjects" and item not in members: raise GPHMError(f"{path}: splits.{name}.subjects names {item!r}, which is not a subject of the dataset")
+                if key == "subjects" and item not in members:
+                    raise GPHMError(f"{path}: splits.{name}.subjects names {item!r}, which is not a subject of the dataset")
                 inside = [members[s] for s in split.get("subjects", members)]
                 if key != "subjects" and not any(item in getattr(m, key) for m in inside):
                     raise GPHMError(f"{path}: splits.{name}.{key} names {item!r}, which no subject of this split has")
@@ -316,11 +329,14 @@ def open_captures(root,          # folder with dataset.json
                                                       if unfinished else "the folder of a capture (see data.capture) was expected"))
     head = read_json(path)
     version = _need(head, "format_version", path, "format_version")
-    if version != FORMAT_VERSION: raise GPHMError(f"{path}: format_version is {version!r}; this gphm reads {FORMAT_VERSION}; convert the capture or change gphm")
+    if version != FORMAT_VERSION:
+        raise GPHMError(f"{path}: format_version is {version!r}; this gphm reads {FORMAT_VERSION}; "
+                        "convert the capture or change gphm")
     names, splits = _need(head, "subjects", path, "subjects", list), _need(head, "splits", path, "splits", dict)
     for key in ("name", "licence", "consent"): _need(head, key, path, key, str)
     resolution = _numbers(_need(head, "resolution", path, "resolution"), (2,), path, "resolution")
-    if not names or len(set(names)) < len(names): raise GPHMError(f"{path}: subjects is empty or names one twice; a list of different names was expected")
+    if not names or len(set(names)) < len(names):
+        raise GPHMError(f"{path}: subjects is empty or names one twice; a list of different names was expected")
     members = {s: _read_subject(root/_check_name(s, f"{path}: subject"), s, check) for s in names}
     _check_splits(splits, members, path)
     digest = hashlib.sha256(path.read_bytes())

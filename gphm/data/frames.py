@@ -75,7 +75,8 @@ def _select(captures, subjects, frames, cameras):
                 raise GPHMError(f"{captures.root}: no chosen subject has the {what} {name!r}; choose among those of capture.json")
     if not picked: raise GPHMError(f"{captures.root}: no frame was chosen; give at least one subject, frame and camera")
     sizes = {tuple(s.cameras[c].image_size) for s, _, cs in picked for c in cs}
-    if len(sizes) > 1: raise GPHMError(f"{captures.root}: cameras have images of {' and '.join(f'{h} x {w}' for h, w in sorted(sizes))} pixels; "
+    if len(sizes) > 1:
+        raise GPHMError(f"{captures.root}: cameras have images of {' and '.join(f'{h} x {w}' for h, w in sorted(sizes))} pixels; "
                                        "one size was expected; resample the capture")
     return picked, sizes.pop()
 
@@ -100,7 +101,8 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
         i, s, f, names = rows[n]
         j, columns = s.frames.index(f), [s.camera_names.index(c) for c in names]
         k = len(names)
-        a["landmarks_3d"][n], a["landmarks_2d"][n, :k], a["visible"][n, :k] = s.landmarks_3d[j], s.landmarks_2d[j, columns], s.visible[j, columns]
+        a["landmarks_3d"][n], a["landmarks_2d"][n, :k] = s.landmarks_3d[j], s.landmarks_2d[j, columns]
+        a["visible"][n, :k] = s.visible[j, columns]
         for c, name in enumerate(names):
             image, marks = s.image(f, name), a["landmarks_2d"][n, c] if a["visible"][n, c] else None
             a["images"][n, c], a["masks"][n, c] = image, s.mask(f, name)

@@ -30,7 +30,8 @@ def face_box(landmarks_2d,  # [..., 68, 2] pixels, numpy or torch
 # %% ../../nbs/data/sample.ipynb #6a2b07bb
 def _check_image(image):
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype not in (np.uint8, np.float32):
-        raise GPHMError(f"an image of shape {tuple(image.shape)} and type {image.dtype} was given; [H, W, 3] uint8 or float32 was expected")
+        raise GPHMError(f"an image of shape {tuple(image.shape)} and type {image.dtype} was given; "
+                        "[H, W, 3] uint8 or float32 was expected")
     return 255 if image.dtype == np.uint8 else 1.0
 
 def crop_box(image: np.ndarray,  # [H, W, 3] uint8 or float32 in [0, 1]
@@ -41,7 +42,8 @@ def crop_box(image: np.ndarray,  # [H, W, 3] uint8 or float32 in [0, 1]
     white = _check_image(image)
     x0, y0, x1, y1 = (float(v) for v in box)
     if not (np.isfinite([x0, y0, x1, y1]).all() and x1 > x0 and y1 > y0):
-        raise GPHMError(f"the box {x0:.1f}, {y0:.1f}, {x1:.1f}, {y1:.1f} is empty or not finite; check the landmarks of this frame")
+        raise GPHMError(f"the box {x0:.1f}, {y0:.1f}, {x1:.1f}, {y1:.1f} is empty or not finite; "
+                        "check the landmarks of this frame")
     fine = size * min(max(1, int(np.ceil(max(x1 - x0, y1 - y0)/size - 1e-6))), 16)
     dx, dy = (x1 - x0)/fine, (y1 - y0)/fine
     look_up = np.array([[dx, 0, x0 + dx/2 - 0.5], [0, dy, y0 + dy/2 - 0.5]])       # OpenCV counts pixel centres from 0
