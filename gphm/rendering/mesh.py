@@ -7,7 +7,6 @@ __all__ = ['Fragments', 'Meshes', 'homogeneous_pixels', 'rasterize', 'rasterize_
            'sample_texture']
 
 # %% ../../nbs/rendering/mesh.ipynb #2f111896
-import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +17,9 @@ import torch.nn.functional as F
 from ..core import GPHMError
 from .mesh_kernels import (antialias_one, antialias_one_backward, each_camera, edge_table, find_crossings,
                                          interpolate_one, interpolate_one_backward, rasterize_one, rasterize_one_backward)
+from .mesh_cuda import antialias_cuda, interpolate_cuda, rasterize_cuda
 
-# %% ../../nbs/rendering/mesh.ipynb #af1494b4
+# %% ../../nbs/rendering/mesh.ipynb #94693972
 @dataclass(frozen=True)
 class Fragments:
     "What each pixel sees of a mesh."
@@ -34,7 +34,7 @@ class Meshes:
     alpha: Tensor     # [B, H, W, 1]
     depth: Tensor     # [B, H, W, 1]
 
-# %% ../../nbs/rendering/mesh.ipynb #3f419c28
+# %% ../../nbs/rendering/mesh.ipynb #65bb20ef
 def homogeneous_pixels(vertices: Tensor,         # [B, V, 3] or [V, 3] world
                        world_to_camera: Tensor,  # [B, 4, 4] or [4, 4]
                        K: Tensor,                # [B, 3, 3] or [3, 3]
@@ -46,8 +46,8 @@ def homogeneous_pixels(vertices: Tensor,         # [B, V, 3] or [V, 3] world
     v, w2c, K = (x if x.dim() == 3 else x[None] for x in (vertices, world_to_camera, K))
     if len({x.shape[0] for x in (v, w2c, K)} - {1}) > 1:
         raise GPHMError(f"batch sizes differ: {len(v)} meshes, {len(w2c)} world_to_camera, {len(K)} K; give equal numbers, or one to share")
-    M = K @ w2c[:, :3]
-    h = v @ M[:, :, :3].mT + M[:, None, :, 3]
+    M = (K[..., None] * w2c[:, None, :3]).sum(2)[:, None]                     # [B, 1, 3, 4]; sums written out, because autocast
+    h = v[..., :1]*M[..., 0] + v[..., 1:2]*M[..., 1] + v[..., 2:]*M[..., 2] + M[..., 3]    # and TF32 would round a matmul to pixels
     return h.expand(max(len(v), len(w2c), len(K)), -1, -1)
 
 def _check_faces(faces: Tensor, vertex_count: int):
@@ -56,9 +56,10 @@ def _check_faces(faces: Tensor, vertex_count: int):
     if faces.device.type == "cpu" and len(faces) and not (0 <= int(faces.min()) and int(faces.max()) < vertex_count):
         raise GPHMError(f"faces name vertices {int(faces.min())} to {int(faces.max())}, but the mesh has {vertex_count} vertices")
 
+def _on_gpu(x: Tensor) -> bool: return x.device.type == "cuda"
 def _np(x): return x.detach().contiguous().numpy()
 
-# %% ../../nbs/rendering/mesh.ipynb #94693972
+# %% ../../nbs/rendering/mesh.ipynb #5266c617
 class _Rasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx, h, faces, size, near):
@@ -78,6 +79,7 @@ class _Rasterize(torch.autograd.Function):
         each_camera(lambda b: rasterize_one_backward(h_[b], f_, i_[b], b_[b], d_[b], g_[b]), len(h))
         return g_h, None, None, None
 
+# %% ../../nbs/rendering/mesh.ipynb #8528e74c
 def rasterize(vertices: Tensor,         # [B, V, 3] or [V, 3] world
               faces: Tensor,            # [F, 3] int64
               world_to_camera: Tensor,  # [B, 4, 4]
@@ -90,8 +92,9 @@ def rasterize(vertices: Tensor,         # [B, V, 3] or [V, 3] world
     _check_faces(faces, h.shape[1])
     size = tuple(int(n) for n in image_size)
     if len(size) != 2 or min(size) < 1: raise GPHMError(f"image_size is {image_size}; (height, width) in pixels was expected")
-    return Fragments(*_Rasterize.apply(h, faces.long(), size, float(near)))
+    return Fragments(*(rasterize_cuda if _on_gpu(h) else _Rasterize.apply)(h, faces.long(), size, float(near)))
 
+# %% ../../nbs/rendering/mesh.ipynb #081e4fea
 def rasterize_numpy(vertices_px,  # [V, 3] x, y in pixels, z depth
                     faces, H: int, W: int, near=1e-6) -> tuple:
     "The bare z-buffer in numpy: face_ids [H, W] int64 (-1: empty), bary [H, W, 3] and depth [H, W] float32."
@@ -103,7 +106,7 @@ def rasterize_numpy(vertices_px,  # [V, 3] x, y in pixels, z depth
     rasterize_one(h, faces, near, ids, bary, depth)
     return ids, bary, depth
 
-# %% ../../nbs/rendering/mesh.ipynb #45ef060e
+# %% ../../nbs/rendering/mesh.ipynb #1c9567eb
 class _Interpolate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, attributes, bary, ids, faces):
@@ -124,6 +127,7 @@ class _Interpolate(torch.autograd.Function):
         each_camera(lambda b: interpolate_one_backward(a_[b % A], f_, i_[b], b_[b], g_[b], ga_[b], gb_[b]), B)
         return (g_a if A == B else g_a.sum(0, keepdim=True)), g_b.view(B, H, W, 3), None, None
 
+# %% ../../nbs/rendering/mesh.ipynb #1cf85b9a
 def interpolate(attributes: Tensor,    # [B, V, C] or [V, C] per vertex, or [F, 3, C] per face corner
                 fragments: Fragments,
                 faces: Tensor,         # [F, 3]
@@ -137,10 +141,11 @@ def interpolate(attributes: Tensor,    # [B, V, C] or [V, C] per vertex, or [F, 
         raise GPHMError(f"attributes have shape {list(attributes.shape)}; [{B}, V, C], [V, C] or [F={len(faces)}, 3, C] was expected")
     _check_faces(faces, attributes.shape[1])
     bary = fragments.bary
+    if _on_gpu(bary): return interpolate_cuda(attributes, bary, fragments.face_ids, faces)
     dtype = torch.promote_types(attributes.dtype, bary.dtype)
     return _Interpolate.apply(attributes.to(dtype), bary.to(dtype), fragments.face_ids, faces.long())
 
-# %% ../../nbs/rendering/mesh.ipynb #65bb20ef
+# %% ../../nbs/rendering/mesh.ipynb #7dbbb68d
 class _Antialias(torch.autograd.Function):
     @staticmethod
     def forward(ctx, image, h, ids, depth, faces, near):
@@ -163,6 +168,7 @@ class _Antialias(torch.autograd.Function):
         each_camera(lambda b: antialias_one_backward(x_[b], h_[b], e_, c_[b], g_[b], gi_[b], gh_[b]), len(h))
         return g_image, g_h, None, None, None, None
 
+# %% ../../nbs/rendering/mesh.ipynb #1f595d31
 def antialias(image: Tensor,          # [B, H, W, C]
               fragments: Fragments, vertices: Tensor, faces: Tensor, world_to_camera: Tensor, K: Tensor,  # as for `rasterize`
               near=.01) -> Tensor:    # [B, H, W, C]
@@ -170,9 +176,10 @@ def antialias(image: Tensor,          # [B, H, W, C]
     if image.shape[:3] != fragments.face_ids.shape:
         raise GPHMError(f"the image has shape {list(image.shape)}, the fragments {list(fragments.face_ids.shape)}; [B, H, W, C] of one render was expected")
     h = homogeneous_pixels(vertices, world_to_camera, K)
-    return _Antialias.apply(image, h, fragments.face_ids, fragments.depth.detach(), faces.long(), float(near))
+    _check_faces(faces, h.shape[1])
+    return (antialias_cuda if _on_gpu(h) else _Antialias.apply)(image, h, fragments.face_ids, fragments.depth.detach(), faces.long(), float(near))
 
-# %% ../../nbs/rendering/mesh.ipynb #2f0ab336
+# %% ../../nbs/rendering/mesh.ipynb #f075d8bf
 def render_mesh(vertices: Tensor, faces: Tensor,
                 attributes: Tensor,        # [B, V, C], [V, C] or [F, 3, C]
                 world_to_camera: Tensor, K: Tensor, image_size,
@@ -185,12 +192,14 @@ def render_mesh(vertices: Tensor, faces: Tensor,
     if n != supersample or n < 1: raise GPHMError(f"supersample is {supersample}; a whole number of at least 1 was expected")
     K = K.new_tensor([n, n, 1]).diag() @ K
     fragments = rasterize(vertices, faces, world_to_camera, K, (H*n, W*n), near)
-    features, covered = interpolate(attributes, fragments, faces), (fragments.face_ids >= 0)[..., None].to(fragments.bary.dtype)
-    if background is not None: features = features + (1 - covered)*torch.as_tensor(background).to(features)
-    image = antialias(torch.cat([features, covered, fragments.depth[..., None]], -1), fragments, vertices, faces, world_to_camera, K, near)
+    features, covered = interpolate(attributes, fragments, faces), (fragments.face_ids >= 0)[..., None]
+    if background is not None: features = torch.where(covered, features, torch.as_tensor(background).to(features))
+    image = torch.cat([features, covered.to(features.dtype), fragments.depth[..., None].to(features.dtype)], -1)
+    image = antialias(image, fragments, vertices, faces, world_to_camera, K, near)
     if n > 1: image = F.avg_pool2d(image.movedim(-1, 1), n).movedim(1, -1)
     return Meshes(image[..., :-2], image[..., -2:-1], image[..., -1:])
 
+# %% ../../nbs/rendering/mesh.ipynb #1f81b88c
 def sample_texture(texture: Tensor,  # [Ht, Wt, C]
                    uv: Tensor,       # [..., 2]; (0, 0) is the top left corner of the texture, (1, 1) the bottom right one
                   ) -> Tensor:       # [..., C]
