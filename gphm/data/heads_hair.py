@@ -95,6 +95,8 @@ class Hair:
     ao: np.ndarray       # [N] share of the sky
     near: np.ndarray     # [N, 12] skin vertices it follows
     share: np.ndarray    # [N, 12] their weights
+    part: np.ndarray     # [M] zeros
+    rows: int = ROWS + 1
 
 def sheet(basis: HeadBasis, look: Look, style: Style):
     "The grid of points [COLUMNS + 1, ROWS + 1, 3] and the thickness there, in paint space."
@@ -158,7 +160,7 @@ def make_hair(basis: HeadBasis, look: Look):
     quads = np.stack([i[:-1, :-1], i[:-1, 1:], i[1:, 1:], i[1:, :-1]], -1).reshape(-1, 4)
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     x, y = np.meshgrid(np.linspace(0, 1, COLUMNS + 1), np.linspace(0, 1, ROWS + 1), indexing="ij")
-    chart = np.stack([x, y], -1).reshape(-1, 2)[faces]
+    chart = np.stack([x, y], -1).reshape(-1, 2)[faces].astype(np.float32)
     T = basis.vertices()[0].numpy()
     scalp = np.setdiff1d(np.flatnonzero(basis.weights[:, 3].numpy() > .9), _ear_vertices(basis))
     scalp = np.intersect1d(scalp, basis.vertices_of("skin").numpy())
@@ -166,7 +168,8 @@ def make_hair(basis: HeadBasis, look: Look):
     share = np.exp(-.5*((d - d[:, :1])/.012)**2) + 1e-9
     relief = gaussian_filter(h, 1) - gaussian_filter(h, 4)
     ao = (.88 + 40*relief).clip(.45, 1).reshape(-1)*(.72 + .28*smoothstep(-.16, .03, points[:, 1]))
-    return Hair(points, strands, faces, chart, strand_texture(look, style.hang), ao, scalp[k], share/share.sum(1, keepdims=True))
+    return Hair(points, strands, faces, chart, strand_texture(look, style.hang), ao, scalp[k], share/share.sum(1, keepdims=True),
+                np.zeros(len(faces), np.int64))
 
 def fit_hair(hair: Hair, T: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     "Points [N, 3] of the hair on a person: paint space T [V, 3], that person's neutral vertices [V, 3]."

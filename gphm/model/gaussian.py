@@ -58,7 +58,7 @@ def mouth_cavity(landmarks: Tensor, # [68, 3] canonical
 def face_points(mesh: MeanMesh, landmarks: Tensor, count: int, far: float, seed: int = 0) -> tuple[Tensor, Tensor]:
     "`count` points on the triangles near the landmarks, dense where landmarks are: positions and barycentrics' features."
     corners = mesh.X_0[mesh.faces]                                            # [T, 3, 3]
-    d = torch.cdist(corners.mean(1), landmarks).amin(1)
+    d = torch.cdist(landmarks, corners.mean(1)).amin(0)
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=1)
     weight = (area*(1 - d/far).clamp(min=0)).double().numpy()
     numbers = rng(seed, "face points")

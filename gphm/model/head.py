@@ -19,7 +19,7 @@ def expression_weight(X: Tensor,         # [N, 3] canonical
                       near: float, far: float) -> Tensor: # [N] w_exp
     "Share of the expression in a point's motion; no gradient, so that landmarks follow their own loss only."
     with torch.no_grad():
-        d = torch.cdist(X[None], landmarks[None], compute_mode="donot_use_mm_for_euclid_dist")[0].amin(1)
+        d = torch.cdist(landmarks[None], X[None], compute_mode="donot_use_mm_for_euclid_dist")[0].amin(0)
         return ((far - d)/(far - near)).clamp(0, 1)
 
 # %% ../../nbs/model/head.ipynb #a165e132

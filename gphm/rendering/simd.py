@@ -160,7 +160,7 @@ EXP_POLYNOMIAL = (0.008290039123272698, 0.041924983785697034, 0.1666774470482511
 
 @intrinsic
 def exp_negative(typing, x):
-    "exp(-x) for -80 <= x <= 80, relative error below 5e-7, and below 2e-7 for |x| <= 6."
+    "exp(-x) for -80 <= x <= 80, relative error below 5e-7, and below 2.5e-7 for |x| <= 6."
     def emit(context, b, signature, args):
         x = args[0]
         shifted = emit_fma(b, x, constant(-1/np.log(2)), constant(1.5*2**23))   # n, sitting in the low mantissa bits
