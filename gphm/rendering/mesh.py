@@ -43,6 +43,8 @@ def homogeneous_pixels(vertices: Tensor,         # [B, V, 3] or [V, 3] world
     for name, x, shape in (("vertices", vertices, (None, 3)), ("world_to_camera", world_to_camera, (4, 4)), ("K", K, (3, 3))):
         if x.dim() not in (2, 3) or any(n not in (None, m) for n, m in zip(shape, x.shape[-2:])):
             raise GPHMError(f"{name} has shape {list(x.shape)}; [B, {shape[0] or 'V'}, {shape[1]}] was expected")
+    if len({x.device for x in (vertices, world_to_camera, K)}) > 1:
+        raise GPHMError(f"vertices are on {vertices.device}, world_to_camera on {world_to_camera.device}, K on {K.device}; one device was expected")
     v, w2c, K = (x if x.dim() == 3 else x[None] for x in (vertices, world_to_camera, K))
     if len({x.shape[0] for x in (v, w2c, K)} - {1}) > 1:
         raise GPHMError(f"batch sizes differ: {len(v)} meshes, {len(w2c)} world_to_camera, {len(K)} K; give equal numbers, or one to share")
@@ -53,8 +55,9 @@ def homogeneous_pixels(vertices: Tensor,         # [B, V, 3] or [V, 3] world
 def _check_faces(faces: Tensor, vertex_count: int):
     if faces.dim() != 2 or faces.shape[1] != 3 or faces.dtype not in (torch.int64, torch.int32):
         raise GPHMError(f"faces are {faces.dtype} {list(faces.shape)}; int64 [F, 3] was expected")
-    if faces.device.type == "cpu" and len(faces) and not (0 <= int(faces.min()) and int(faces.max()) < vertex_count):
-        raise GPHMError(f"faces name vertices {int(faces.min())} to {int(faces.max())}, but the mesh has {vertex_count} vertices")
+    if _on_gpu(faces) or not len(faces): return            # on a GPU looking at the values would wait for it; nvdiffrast skips bad ones
+    first, last = int(faces.numpy().min()), int(faces.numpy().max())
+    if first < 0 or last >= vertex_count: raise GPHMError(f"faces name vertices {first} to {last}, but the mesh has {vertex_count} vertices")
 
 def _on_gpu(x: Tensor) -> bool: return x.device.type == "cuda"
 def _np(x): return x.detach().contiguous().numpy()
