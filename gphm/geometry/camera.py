@@ -62,11 +62,13 @@ class Camera:
         try:
             w2c, K = (torch.tensor(d[k], dtype=dtype) for k in ("world_to_camera", "K"))
             size = tuple(d["image_size"])
-        except KeyError as e: raise GPHMError(f"camera has no field {e}; world_to_camera, K and image_size were expected") from None
+        except KeyError as e:
+            raise GPHMError(f"camera has no field {e}; world_to_camera, K and image_size were expected") from None
         except (TypeError, ValueError) as e:
-            raise GPHMError(f"camera is not made of numbers ({e}); nested lists world_to_camera 4x4, K 3x3 and image_size [H, W] "
-                            "were expected") from None
-        if not (w2c.isfinite().all() and K.isfinite().all()): raise GPHMError("camera holds NaN or infinity; finite numbers were expected")
+            raise GPHMError(f"camera is not made of numbers ({e}); nested lists world_to_camera 4x4, K 3x3 "
+                            "and image_size [H, W] were expected") from None
+        if not (w2c.isfinite().all() and K.isfinite().all()):
+            raise GPHMError("camera holds NaN or infinity; finite numbers were expected")
         return cls(w2c, K, size)
 
 def _describe(x): return f"of shape {list(x.shape)}" if torch.is_tensor(x) else f"a {type(x).__name__}"

@@ -56,14 +56,16 @@ def procrustes(source: Tensor,  # [..., N, 3]
               ) -> tuple:       # scale [...], R [..., 3, 3], t [..., 3]
     "The pose with the least (weighted) squared distance from scale * R @ source + t to target (Umeyama 1991)."
     if source.shape[-2:] != target.shape[-2:] or source.shape[-1] != 3 or source.shape[-2] < 3:
-        raise GPHMError(f"procrustes got points {list(source.shape)} and {list(target.shape)}; equal [..., N, 3] with N >= 3 was expected")
+        raise GPHMError(f"procrustes got points {list(source.shape)} and {list(target.shape)}; "
+                        "equal [..., N, 3] with N >= 3 was expected")
     w = torch.ones_like(source[..., 0]) if weights is None else weights
     w = (w / w.sum(-1, keepdim=True))[..., None]
     mean_x, mean_y = (w * source).sum(-2, keepdim=True), (w * target).sum(-2, keepdim=True)
     x, y = source - mean_x, target - mean_y
     R = roma.special_procrustes((w * y).mT @ x)
     variance = (w * x * x).sum((-1, -2))
-    if (variance <= 0).any(): raise GPHMError("procrustes got source points that all coincide; at least three points not on a line are needed")
+    if (variance <= 0).any():
+        raise GPHMError("procrustes got source points that all coincide; at least three points not on a line are needed")
     scale = (w * y * (x @ R.mT)).sum((-1, -2)) / variance
     t = mean_y[..., 0, :] - scale[..., None] * (mean_x @ R.mT)[..., 0, :]
     return scale, R, t

@@ -44,20 +44,25 @@ def homogeneous_pixels(vertices: Tensor,         # [B, V, 3] or [V, 3] world
         if x.dim() not in (2, 3) or any(n not in (None, m) for n, m in zip(shape, x.shape[-2:])):
             raise GPHMError(f"{name} has shape {list(x.shape)}; [B, {shape[0] or 'V'}, {shape[1]}] was expected")
     if len({x.device for x in (vertices, world_to_camera, K)}) > 1:
-        raise GPHMError(f"vertices are on {vertices.device}, world_to_camera on {world_to_camera.device}, K on {K.device}; one device was expected")
+        raise GPHMError(f"vertices are on {vertices.device}, world_to_camera on {world_to_camera.device}, K on {K.device}; "
+                        "one device was expected")
     v, w2c, K = (x if x.dim() == 3 else x[None] for x in (vertices, world_to_camera, K))
     if len({x.shape[0] for x in (v, w2c, K)} - {1}) > 1:
-        raise GPHMError(f"batch sizes differ: {len(v)} meshes, {len(w2c)} world_to_camera, {len(K)} K; give equal numbers, or one to share")
+        raise GPHMError(f"batch sizes differ: {len(v)} meshes, {len(w2c)} world_to_camera, {len(K)} K; "
+                        "give equal numbers, or one to share")
     M = (K[..., None] * w2c[:, None, :3]).sum(2)[:, None]                     # [B, 1, 3, 4]; sums written out, because autocast
-    h = v[..., :1]*M[..., 0] + v[..., 1:2]*M[..., 1] + v[..., 2:]*M[..., 2] + M[..., 3]    # and TF32 would round a matmul to pixels
+    # and TF32 would round a matmul to pixels
+    h = v[..., :1]*M[..., 0] + v[..., 1:2]*M[..., 1] + v[..., 2:]*M[..., 2] + M[..., 3]
     return h.expand(max(len(v), len(w2c), len(K)), -1, -1)
 
 def _check_faces(faces: Tensor, vertex_count: int):
     if faces.dim() != 2 or faces.shape[1] != 3 or faces.dtype not in (torch.int64, torch.int32):
         raise GPHMError(f"faces are {faces.dtype} {list(faces.shape)}; int64 [F, 3] was expected")
-    if _on_gpu(faces) or not len(faces): return            # on a GPU looking at the values would wait for it; nvdiffrast skips bad ones
+    # on a GPU looking at the values would wait for it; nvdiffrast skips bad ones
+    if _on_gpu(faces) or not len(faces): return
     first, last = int(faces.numpy().min()), int(faces.numpy().max())
-    if first < 0 or last >= vertex_count: raise GPHMError(f"faces name vertices {first} to {last}, but the mesh has {vertex_count} vertices")
+    if first < 0 or last >= vertex_count:
+        raise GPHMError(f"faces name vertices {first} to {last}, but the mesh has {vertex_count} vertices")
 
 def _on_gpu(x: Tensor) -> bool: return x.device.type == "cuda"
 def _np(x): return x.detach().contiguous().numpy()
@@ -125,7 +130,8 @@ class _Interpolate(torch.autograd.Function):
         attributes, bary, ids, faces = ctx.saved_tensors
         (B, H, W), (A, V, C) = ids.shape, attributes.shape
         g_a, g_b = bary.new_zeros(B, V, C), torch.zeros(B, H*W, 3, dtype=bary.dtype)
-        a_, b_, i_, f_, g_ = _np(attributes), _np(bary).reshape(B, -1, 3), _np(ids).reshape(B, -1), _np(faces), _np(g).reshape(B, -1, C)
+        a_, b_, i_, f_ = _np(attributes), _np(bary).reshape(B, -1, 3), _np(ids).reshape(B, -1), _np(faces)
+        g_ = _np(g).reshape(B, -1, C)
         ga_, gb_ = g_a.numpy(), g_b.numpy()
         each_camera(lambda b: interpolate_one_backward(a_[b % A], f_, i_[b], b_[b], g_[b], ga_[b], gb_[b]), B)
         return (g_a if A == B else g_a.sum(0, keepdim=True)), g_b.view(B, H, W, 3), None, None
@@ -141,7 +147,8 @@ def interpolate(attributes: Tensor,    # [B, V, C] or [V, C] per vertex, or [F, 
         attributes, faces = attributes.flatten(0, 1), torch.arange(3*len(faces), device=faces.device).view(-1, 3)
     if attributes.dim() == 2: attributes = attributes[None]
     if attributes.dim() != 3 or len(attributes) not in (1, B):
-        raise GPHMError(f"attributes have shape {list(attributes.shape)}; [{B}, V, C], [V, C] or [F={len(faces)}, 3, C] was expected")
+        raise GPHMError(f"attributes have shape {list(attributes.shape)}; "
+                        f"[{B}, V, C], [V, C] or [F={len(faces)}, 3, C] was expected")
     _check_faces(faces, attributes.shape[1])
     bary = fragments.bary
     if _on_gpu(bary): return interpolate_cuda(attributes, bary, fragments.face_ids, faces)
@@ -177,10 +184,12 @@ def antialias(image: Tensor,          # [B, H, W, C]
               near=.01) -> Tensor:    # [B, H, W, C]
     "Blend pixel pairs across silhouettes by where the edge passes between them; gradients to the image, vertices and cameras."
     if image.shape[:3] != fragments.face_ids.shape:
-        raise GPHMError(f"the image has shape {list(image.shape)}, the fragments {list(fragments.face_ids.shape)}; [B, H, W, C] of one render was expected")
+        raise GPHMError(f"the image has shape {list(image.shape)}, the fragments {list(fragments.face_ids.shape)}; "
+                        "[B, H, W, C] of one render was expected")
     h = homogeneous_pixels(vertices, world_to_camera, K)
     _check_faces(faces, h.shape[1])
-    return (antialias_cuda if _on_gpu(h) else _Antialias.apply)(image, h, fragments.face_ids, fragments.depth.detach(), faces.long(), float(near))
+    blend = antialias_cuda if _on_gpu(h) else _Antialias.apply
+    return blend(image, h, fragments.face_ids, fragments.depth.detach(), faces.long(), float(near))
 
 # %% ../../nbs/rendering/mesh.ipynb #f075d8bf
 def render_mesh(vertices: Tensor, faces: Tensor,
@@ -207,5 +216,6 @@ def sample_texture(texture: Tensor,  # [Ht, Wt, C]
                    uv: Tensor,       # [..., 2]; (0, 0) is the top left corner of the texture, (1, 1) the bottom right one
                   ) -> Tensor:       # [..., C]
     "Bilinear texture lookup, differentiable in both; texel centres at half-integers, edges repeated outside [0, 1]."
-    out = F.grid_sample(texture.movedim(-1, 0)[None], uv.reshape(1, 1, -1, 2)*2 - 1, mode="bilinear", padding_mode="border", align_corners=False)
+    out = F.grid_sample(texture.movedim(-1, 0)[None], uv.reshape(1, 1, -1, 2)*2 - 1,
+                        mode="bilinear", padding_mode="border", align_corners=False)
     return out[0, :, 0].T.reshape(*uv.shape[:-1], -1)

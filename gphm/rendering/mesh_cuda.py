@@ -17,8 +17,8 @@ from ..core import GPHMError
 def _nvdiffrast():
     try: import nvdiffrast.torch as dr
     except ImportError as e:
-        raise GPHMError(f"drawing meshes on a GPU needs nvdiffrast, which could not be imported ({e}); install it with 'pip install "
-                        "setuptools wheel ninja && pip install git+https://github.com/NVlabs/nvdiffrast.git "
+        raise GPHMError(f"drawing meshes on a GPU needs nvdiffrast, which could not be imported ({e}); install it with "
+                        "'pip install setuptools wheel ninja && pip install git+https://github.com/NVlabs/nvdiffrast.git "
                         "--no-build-isolation', or use device='cpu'") from None
     return dr
 
@@ -50,14 +50,16 @@ def rasterize_cuda(h: Tensor, faces: Tensor, size, near: float) -> tuple:
 def interpolate_cuda(attributes: Tensor, bary: Tensor, ids: Tensor, faces: Tensor) -> Tensor:
     "attributes [1 or B, V, C] at every pixel, [B, H, W, C]."
     if not len(faces): return bary.new_zeros(*ids.shape, attributes.shape[-1])
-    out, _ = _nvdiffrast().interpolate(attributes.float().contiguous(), _pack(bary, torch.zeros_like(bary[..., 0]), ids), faces.int().contiguous())
+    rast = _pack(bary, torch.zeros_like(bary[..., 0]), ids)
+    out, _ = _nvdiffrast().interpolate(attributes.float().contiguous(), rast, faces.int().contiguous())
     return out
 
 def antialias_cuda(image: Tensor, h: Tensor, ids: Tensor, depth: Tensor, faces: Tensor, near: float) -> Tensor:
     "Silhouettes blended by nvdiffrast; only the order of depths matters to it, so ours are passed as they are."
     if not len(faces): return image
     rast = _pack(torch.zeros_like(depth)[..., None].expand(*depth.shape, 2), depth, ids)
-    return _nvdiffrast().antialias(image.float().contiguous(), rast, clip_space(h, ids.shape[1:], near), faces.int().contiguous())
+    clip = clip_space(h, ids.shape[1:], near)
+    return _nvdiffrast().antialias(image.float().contiguous(), rast, clip, faces.int().contiguous())
 
 def _pack(bary, z, ids):
     "nvdiffrast's four floats per pixel; face numbers are exact up to 2^24."

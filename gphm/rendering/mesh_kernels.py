@@ -29,7 +29,7 @@ def each_camera(function, count: int):
 # %% ../../nbs/rendering/mesh_kernels.ipynb #1cb403a4
 @njit(**_exact)
 def _visible_box(h, i, j, k, near, H, W):
-    "First and last column and row whose centres can lie in the part of triangle (i, j, k) with z >= near; empty if first > last."
+    "First and last column and row of centres that can lie in the part of triangle (i, j, k) with z >= near."
     x0, x1, y0, y1 = np.inf, -np.inf, np.inf, -np.inf
     for a, b in ((i, j), (j, k), (k, i)):
         az, bz = float(h[a, 2]), float(h[b, 2])
@@ -55,7 +55,8 @@ def _z_buffer(h, faces, near, ids, inverse_depth):
         x0, x1, y0, y1 = _visible_box(h, i, j, k, near, H, W)
         if x0 > x1 or y0 > y1: continue
         for n, (a, b) in enumerate(((j, k), (k, i), (i, j))):
-            ax, ay, az, bx, by, bz = float(h[a, 0]), float(h[a, 1]), float(h[a, 2]), float(h[b, 0]), float(h[b, 1]), float(h[b, 2])
+            ax, ay, az = float(h[a, 0]), float(h[a, 1]), float(h[a, 2])
+            bx, by, bz = float(h[b, 0]), float(h[b, 1]), float(h[b, 2])
             E[n, 0], E[n, 1], E[n, 2] = ay*bz - az*by, az*bx - ax*bz, ax*by - ay*bx
         det = h[i, 0]*E[0, 0] + h[i, 1]*E[0, 1] + h[i, 2]*E[0, 2]
         if not abs(det) > 0: continue
