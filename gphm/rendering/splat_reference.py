@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BLUR', 'ALPHA_MIN', 'ALPHA_MAX', 'T_STOP', 'MARGIN', 'Splats', 'quat_matrix', 'project_reference',
-           'composite_reference', 'splat_reference']
+           'composite_reference', 'splat_reference', 'draw_ellipses']
 
 # %% ../../nbs/rendering/splat_reference.ipynb #ac70c053
 from dataclasses import dataclass
@@ -85,3 +85,13 @@ def splat_reference(means: Tensor,            # [N,3] or [B,N,3] world
     parts = [torch.utils.checkpoint.checkpoint(composite_reference, *stack, p, background, near, use_reentrant=False)
              if len(pixels) > 1 else composite_reference(*stack, p, background, near) for p in pixels]
     return Splats(*(torch.cat(part, 1).reshape(B, H, W, -1) for part in zip(*parts)))
+
+# %% ../../nbs/rendering/splat_reference.ipynb #38ef573a
+def draw_ellipses(ax, u, cov, sigmas=(1, 2), **style):
+    "Contours of 2D Gaussians [N,2], [N,2,2] on a matplotlib axis, whose pixel centres are at whole numbers."
+    values, vectors = torch.linalg.eigh(cov)
+    angle = torch.linspace(0, 2*torch.pi, 60, dtype=u.dtype)
+    circle = torch.stack([angle.cos(), angle.sin()], -1)
+    for s in sigmas:
+        x, y = (u[:, None] + s*(circle*values.sqrt()[:, None]) @ vectors.mT - 0.5).detach().unbind(-1)
+        ax.plot(x.T, y.T, **style)

@@ -77,9 +77,9 @@ def load_gsplat():
         raise GPHMError("gsplat found no CUDA toolkit to compile its kernels; install one (nvcc), or a prebuilt gsplat wheel")
     return rasterization
 
-def splat_gsplat(means, quats, scales, opacities, features, world_to_camera, K, background, size, near):
-    "As `splat_reference`, with gsplat's kernels; every tensor has a leading dimension of B or 1."
-    rasterization, B, C = load_gsplat(), len(world_to_camera), features.shape[-1]
+def splat_gsplat(rasterization, means, quats, scales, opacities, features, world_to_camera, K, background, size, near):
+    "As `splat_reference`, with gsplat's `rasterization`; every tensor has a leading dimension of B or 1."
+    B, C = len(world_to_camera), features.shape[-1]
     geometry, backgrounds = (means, quats, scales, opacities), background.expand(B, C)
     if all(len(x) == 1 for x in geometry):
         geometry, features = [x[0] for x in geometry], features[0] if len(features) == 1 else features
@@ -127,7 +127,7 @@ def splat(means: Tensor,            # [N,3] or [B,N,3] world
     *gaussians, E, K = (tensors[name] if name in ("world_to_camera", "K") or tensors[name].ndim == n else tensors[name][None]
                         for name, n in zip(names, (3, 3, 3, 2, 3, 3, 3)))
     background, size = tensors.get("background", gaussians[4].new_zeros(C)), tuple(int(s) for s in image_size)
-    if backend == "gsplat" and N*C > 0: return splat_gsplat(*gaussians, E, K, background, size, float(near))
+    if backend == "gsplat" and N*C > 0: return splat_gsplat(load_gsplat(), *gaussians, E, K, background, size, float(near))
     if backend != "cpu": return splat_reference(*gaussians, E, K, size, background, near=near)   # gsplat wants Gaussians and channels
     from gphm.rendering.splat_cpu import SplatCPU
     return Splats(*SplatCPU.apply(*gaussians, E, K, background, size, float(near), int(threads or torch.get_num_threads())))
