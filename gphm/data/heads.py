@@ -29,7 +29,7 @@ def _both(**k): return {side: v for name, v in k.items() for side in ((name[:-1]
 
 EXPRESSIONS = dict(
     neutral={},
-    smile=_both(mouthSmile_=.95, cheekSquint_=.7, mouthUpperUp_=.45, mouthLowerDown_=.30, jawOpen=.12, eyeSquint_=.35),
+    smile=_both(mouthSmile_=.95, cheekSquint_=.7, mouthUpperUp_=.65, mouthLowerDown_=.55, jawOpen=.12, eyeSquint_=.3),
     surprise=_both(browInnerUp=1., browOuterUp_=1., eyeWide_=1., jawOpen=.75, mouthFunnel=.2),
     kiss=_both(mouthPucker=1., mouthFunnel=.35, browInnerUp=.2),
     shout=_both(jawOpen=1., mouthUpperUp_=.5, mouthLowerDown_=.5, mouthStretch_=.4, browDown_=.6, eyeSquint_=.5, noseSneer_=.4),
@@ -38,8 +38,8 @@ EXPRESSIONS = dict(
     smirk=_both(mouthSmileLeft=1., mouthDimpleLeft=.6, cheekSquintLeft=.7, mouthLeft=.35, browOuterUpLeft=.8, eyeSquintRight=.3),
     look_left=_both(eyeLookOutLeft=1., eyeLookInRight=1., jawLeft=.9, mouthLeft=.5),
     sad=_both(mouthFrown_=1., browInnerUp=1., mouthShrugLower=.6, eyeLookDown_=.6, browDown_=.2),
-    puff=_both(cheekPuff=1., mouthPucker=.25, eyeWide_=.5, browOuterUp_=.3),
-    wink=_both(eyeBlinkRight=1., cheekSquintRight=.9, mouthSmileRight=.8, mouthSmileLeft=.2, browDownRight=.4, browOuterUpLeft=.4),
+    puff=_both(cheekPuff=1.5, mouthPucker=.25, eyeWide_=.5, browOuterUp_=.3),
+    wink=_both(eyeBlinkRight=1., cheekSquintRight=.9, mouthSmileRight=.6, mouthSmileLeft=.15, browDownRight=.4, browOuterUpLeft=.4),
     disgust=_both(noseSneer_=1., mouthUpperUp_=.7, browDown_=.7, cheekSquint_=.6, mouthFrown_=.4, eyeSquint_=.5),
     look_up_right=_both(eyeLookUp_=1., eyeLookInLeft=.8, eyeLookOutRight=.8, browInnerUp=.5, mouthRight=.7, jawRight=.5),
     laugh=_both(jawOpen=.6, mouthSmile_=1., cheekSquint_=1., eyeBlink_=.55, mouthUpperUp_=.5, mouthLowerDown_=.35, browOuterUp_=.3),
@@ -59,7 +59,7 @@ def expression(index: int, seed=0) -> tuple:
 def actions_of(basis: HeadBasis, index: int, jitter: np.random.Generator, seed=0) -> torch.Tensor:
     "Action coefficients [1, 52] of an expression as one person does it: every action a little weaker or stronger."
     a = basis.encode(expression(index, seed)[1], basis.action_labels)
-    return (a*torch.tensor(np.clip(jitter.normal(.95, .07, a.shape), .75, 1.1), dtype=torch.float32)).clamp(0, 1.1)
+    return (a*torch.tensor(np.clip(jitter.normal(.95, .07, a.shape), .75, 1.1), dtype=torch.float32)).clamp(0, 1.6)
 
 def gaze_of(basis: HeadBasis, actions: torch.Tensor, degrees=13.) -> torch.Tensor:
     "The eyeballs' further turn [B, 2] (radians, left and up) for the `eyeLook` actions, which alone reach 13 degrees."

@@ -76,13 +76,16 @@ class Style:
     curl: float = 0.       # relief of curls
     curl_size: float = .02
     front: float = 0.      # extra volume above the forehead
+    fade: float = .3       # how gradually hair thins out towards the hairline at the sides (units of u)
+    fringe: float = .3     # the same above the forehead: small is a fringe, large is combed back
     hang: tuple = None
     tips: float = .5       # share of the thickness left where hanging hair ends
 
 STYLES = dict(
-    short=Style(.013, .006, .008, .0015, .02), quiff=Style(.020, .006, .009, .003, .03, front=.012), curls=Style(.026, .020, .022, .008, .018),
-    bob=Style(.018, .024, .022, .0015, .03, hang=((0, .094), (.45, .088), (.68, .066), (.85, .01), (1.0, -.055), (1.25, -.072), (3.2, -.080)), tips=.8),
-    long=Style(.016, .020, .022, .002, .03, hang=((0, .094), (.45, .088), (.70, .066), (.9, .0), (1.08, -.10), (1.3, -.165), (3.2, -.185)), tips=.9))
+    short=Style(.014, .006, .008, .002, .018, front=.003, fade=.45, fringe=.30), quiff=Style(.018, .005, .008, .003, .03, front=.014, fade=.5, fringe=.26),
+    curls=Style(.028, .022, .024, .009, .018, fade=.22, fringe=.2), fringe=Style(.016, .011, .012, .002, .02, fade=.25, fringe=.06),
+    bob=Style(.018, .024, .022, .0015, .03, fringe=.1, hang=((0, .094), (.45, .088), (.68, .066), (.85, .01), (1.0, -.055), (1.25, -.072), (3.2, -.080)), tips=.8),
+    long=Style(.018, .020, .022, .002, .03, front=.002, fringe=.36, hang=((0, .094), (.45, .088), (.70, .066), (.9, .0), (1.08, -.10), (1.3, -.165), (3.2, -.185)), tips=.9))
 
 @dataclass(frozen=True, eq=False)
 class Hair:
@@ -117,7 +120,8 @@ def sheet(basis: HeadBasis, look: Look, style: Style):
     if style.hang: # hanging hair does not follow the neck inwards
         equator = _lookup(column, theta, np.full_like(theta, (.02 + .2)/.25))
         below = smoothstep(.03, -.05, y)*smoothstep(.6, 1.0, np.abs(theta))
-        r = np.maximum(r, (1 - below)*r + below*(equator*(1 - .22*smoothstep(-.02, -.15, y)*smoothstep(1.6, 2.6, np.abs(theta)))))
+        fuller = (1 - below)*r + below*equator*(1 - .22*smoothstep(-.02, -.15, y)*smoothstep(1.6, 2.6, np.abs(theta)))
+        r = np.where(u > 1, np.minimum(np.maximum(r, fuller), equator + .004), r)   # nor the shoulders outwards
     a = np.abs(theta)
     h = np.where(a < 1.6, style.side + 0*a, style.side + (style.back - style.side)*smoothstep(1.6, 2.6, a))
     h = h + (style.top - h)*smoothstep(1.0, .35, u) + style.front*smoothstep(.9, .3, a)*np.exp(-((u - .62)/.3)**2)
@@ -125,25 +129,28 @@ def sheet(basis: HeadBasis, look: Look, style: Style):
     rough = CENTRE + direction*r[..., None]
     h = h*(1 + .18*noise(rough, 28, 2, look.seed % 71)) + style.curl*noise(rough, 1/style.curl_size, 2, look.seed % 73)*1.2
     edge = (1 - s)*u_end                                                         # path left to the end, in units of u
-    taper = 1 - np.exp(-(edge/.16)**1.2)
+    width = style.fringe + (style.fade - style.fringe)*smoothstep(.5, 1., a)
+    taper = smoothstep(0, 1, edge/width)**.85
     hanging = smoothstep(0, .05, hairline(theta, look.recede) - end)*(style.hang is not None)
-    h = np.maximum(h, .003)*(taper*(1 - hanging) + hanging*(style.tips + (1 - style.tips)*smoothstep(0, .5, edge)))
+    h = .0008 + np.maximum(h, .003)*(taper*(1 - hanging) + hanging*(style.tips + (1 - style.tips)*smoothstep(0, .5, edge)))
     flat = np.stack([np.sin(theta), 0*theta, np.cos(theta)], -1)
     below = np.stack([CENTRE[0] + 0*y, y, CENTRE[2] + 0*y], -1) + flat*(r + h)[..., None]
     points = np.where((u <= 1)[..., None], CENTRE + direction*(r + h)[..., None], below)
     points[-1] = points[0]
     return points, h
 
-def strand_texture(look: Look, hang, size=(256, 512)):
-    "Colour and coverage of the sheet [h, w, 4]: rows run from crown to tips, columns around."
+def strand_texture(look: Look, ends, size=(256, 512)):
+    "Colour and coverage of the sheet [h, w, 4]: rows run from crown to tips, columns around; `ends` [COLUMNS + 1] height of the tips."
     h, w = size
+    steep = np.abs(np.gradient(ends))/(2*np.pi*.09/COLUMNS)                      # where neighbouring strands end far apart, none sticks out
+    calm = np.interp(np.arange(w)/w, np.linspace(0, 1, COLUMNS + 1), 1/(1 + steep**2))
     v, t = np.meshgrid((np.arange(h) + .5)/h, (np.arange(w) + .5)/w*2*np.pi, indexing="ij")
     wave = t*1. + .05*noise(np.stack([np.cos(t)*3, np.sin(t)*3, v*4], -1), 1, 2, look.seed % 43)
     ring = lambda f, fv, seed: noise(np.stack([np.cos(wave)*f, np.sin(wave)*f, v*fv], -1), 1, 2, seed + look.seed % 47)
     tone = 1 + .26*ring(22, 2.5, 0) + .20*ring(60, 5, 3)
     c = np.array(look.hair)*tone.clip(.3, 1.9)[..., None]*(.80 + .25*v)[..., None]
     ragged = .5*ring(60, .5, 9) + .3*ring(25, .3, 11)
-    cover = smoothstep(1.0, .965, v + (.05 if hang else .035)*ragged)
+    cover = smoothstep(1.0, .97, v + .06*ragged*calm)
     return np.concatenate([c.clip(0, 1), cover[..., None]], -1).astype(np.float32)
 
 # %% ../../nbs/data/heads_hair.ipynb #0bfd1368
@@ -168,7 +175,7 @@ def make_hair(basis: HeadBasis, look: Look):
     share = np.exp(-.5*((d - d[:, :1])/.012)**2) + 1e-9
     relief = gaussian_filter(h, 1) - gaussian_filter(h, 4)
     ao = (.88 + 40*relief).clip(.45, 1).reshape(-1)*(.72 + .28*smoothstep(-.16, .03, points[:, 1]))
-    return Hair(points, strands, faces, chart, strand_texture(look, style.hang), ao, scalp[k], share/share.sum(1, keepdims=True),
+    return Hair(points, strands, faces, chart, strand_texture(look, grid[:, -1, 1]), ao, scalp[k], share/share.sum(1, keepdims=True),
                 np.zeros(len(faces), np.int64))
 
 def fit_hair(hair: Hair, T: np.ndarray, neutral: np.ndarray) -> np.ndarray:

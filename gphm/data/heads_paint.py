@@ -4,18 +4,19 @@
 
 # %% auto #0
 __all__ = ['SKINS', 'HAIRS', 'IRISES', 'SHIRTS', 'AXIS_Z', 'BROW', 'TEETH', 'EYE_DISC', 'noise', 'smoothstep', 'mix', 'Look',
-           'sample_look', 'Atlas', 'atlas_of', 'hairline', 'around', 'scalp', 'brows', 'beard', 'paint_skin',
-           'paint_shirt', 'paint_eye', 'paint_teeth', 'paint']
+           'sample_look', 'Atlas', 'atlas_of', 'hairline', 'around', 'scalp', 'brows', 'beard', 'lid_lines',
+           'paint_skin', 'paint_shirt', 'paint_eye', 'paint_teeth', 'paint']
 
 # %% ../../nbs/data/heads_paint.ipynb #b01d9b30
 import functools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt, map_coordinates
+from scipy.spatial import cKDTree
 
-from ..core import GPHMError, rng
+from ..core import rng
 from .basis import HeadBasis, PARTS
 from ..rendering.mesh import rasterize_numpy
 
@@ -66,7 +67,7 @@ class Look:
     brows: tuple = (.03, .018, .012)
     iris: tuple = (.10, .05, .025)
     shirt: tuple = (.12, .2, .35)
-    style: str = "short"          # hair: bald, buzz, short, quiff, curls, bob, long (see data.heads_hair)
+    style: str = "short"          # hair: bald, buzz, short, quiff, curls, fringe, bob, long (see data.heads_hair)
     recede: float = 0.            # the front hairline lies this much higher, metres
     brow_thickness: float = .005  # metres
     brow_height: float = 0.       # metres
@@ -91,13 +92,13 @@ def sample_look(g: np.random.Generator, phenotype: dict) -> Look:
     skin = np.array([np.interp(tone, range(6), c) for c in zip(*SKINS)])*np.exp(g.normal(0, .03, 3))
     dark = african > .45 or asian > .5
     name = g.choice(list(HAIRS), p=[.55, .35, .1, 0, 0, 0, 0, 0, 0] if dark else [.1, .2, .25, .12, .15, .08, .06, .03, .01])
-    grey = smoothstep(.72, 1.02, age + g.normal(0, .08))*(.9 if g.random() < .8 else .2)
+    grey = smoothstep(.82, 1.04, age + g.normal(0, .08))*(.9 if g.random() < .8 else .2)
     hair = np.array(HAIRS[name])*np.exp(g.normal(0, .08))*(1 - grey) + grey*np.array(HAIRS["grey" if g.random() < .7 else "white"])
-    styles, p = (("bald", "buzz", "short", "quiff", "curls", "long"), (.14, .2, .3, .2, .12, .04)) if male else \
-                (("buzz", "short", "quiff", "curls", "bob", "long"), (.03, .14, .08, .2, .27, .28))
+    styles, p = (("bald", "buzz", "short", "quiff", "curls", "fringe", "long"), (.12, .16, .28, .2, .12, .08, .04)) if male else \
+                (("buzz", "short", "quiff", "curls", "fringe", "bob", "long"), (.03, .12, .06, .18, .08, .26, .27))
     style = str(g.choice(styles, p=p))
     beard = float(g.choice([0, .35, .7, 1], p=[.45, .25, .15, .15])) if male and phenotype["gender"] < .45 else 0.
-    lips = skin*np.array([.84, .50, .52])*np.exp(g.normal(0, .05, 3)) if male else skin*np.array([.86, .42, .45])*np.exp(g.normal(0, .08, 3))
+    lips = skin*np.array([.80, .55, .56])*np.exp(g.normal(0, .05, 3)) if male else skin*np.array([.86, .42, .45])*np.exp(g.normal(0, .08, 3))
     return Look(tuple(skin), tuple(lips), tuple(hair), tuple(np.minimum(hair*.8, .12)), IRISES[g.choice(6, p=[.7, .25, .05, 0, 0, 0] if dark else
         [.22, .2, .14, .14, .2, .1])], tuple(np.array(SHIRTS[g.integers(len(SHIRTS))])*np.exp(g.normal(0, .1, 3))), style,
         float(abs(g.normal(0, .006 if male else .003))), float(.0056 - .0016*(not male) + g.normal(0, .0004)), float(g.normal(0, .0008)), beard,
@@ -131,7 +132,6 @@ def atlas_of(basis: HeadBasis, size: int) -> Atlas:
     where = np.full(size*size, -1); where[index] = np.arange(len(index))
     y, x = np.divmod(index, size)
     k = basis.masks.shape[0]/size
-    from scipy.ndimage import map_coordinates
     at = [(y + .5)*k - .5, (x + .5)*k - .5]
     masks = np.stack([map_coordinates(basis.masks[..., c].astype(np.float32)/255, at, order=1, mode="nearest") for c in range(4)], -1)
     masks[part[f] != PARTS.index("skin"), :3] = 0
@@ -140,8 +140,8 @@ def atlas_of(basis: HeadBasis, size: int) -> Atlas:
 
 # %% ../../nbs/data/heads_paint.ipynb #90031c92
 AXIS_Z = -.012                    # the vertical axis of the hair runs through (0, ., AXIS_Z) in paint space
-_LINE = np.array([[0, .094], [.30, .093], [.55, .083], [.80, .062], [1.0, .044], [1.13, .015], [1.24, .006], [1.33, .028], [1.5, .036], [1.75, .034], [1.95, .008],
-                  [2.15, -.022], [2.45, -.050], [2.8, -.062], [3.1416, -.064]])
+_LINE = np.array([[0, .0925], [.20, .0945], [.42, .0955], [.60, .087], [.78, .066], [.98, .045], [1.13, .015], [1.24, .006], [1.33, .028], [1.5, .036], [1.75, .034], [1.93, .004],
+                  [2.1, -.034], [2.3, -.054], [2.6, -.061], [3.1416, -.062]])
 
 def hairline(theta, recede=0.):
     "Height (paint space, metres) of the hairline in direction `theta` (radians, 0 at the nose)."
@@ -178,7 +178,22 @@ def beard(place, look):
     goatee = np.exp(-((x - .031)/.007)**2)*smoothstep(-.028, -.036, y)*smoothstep(-.066, -.056, y)*(z > .07)
     return np.maximum(jaw, .8*goatee*(look.moustache > 0)), lip
 
-def paint_skin(p, part, masks, look):
+def lid_lines(basis: HeadBasis, place):
+    "Closeness [N] in [0, 1] to the margins of the upper and of the lower lids."
+    T, out = basis.vertices()[0].numpy(), []
+    for upper in (True, False):
+        d = np.full(len(place), np.inf)
+        for ring in T[basis.lids.numpy()]:
+            fine = np.concatenate([ring + k/8*(np.roll(ring, -1, 0) - ring) for k in range(8)])
+            corners = fine[[fine[:, 0].argmin(), fine[:, 0].argmax()]]
+            line = np.interp(fine[:, 0], *corners[:, :2].T)
+            fine = fine[fine[:, 1] > line] if upper else fine[fine[:, 1] < line]
+            near = np.abs(place - ring.mean(0)).max(1) < .03
+            d[near] = np.minimum(d[near], cKDTree(fine).query(place[near])[0])
+        out.append(np.exp(-(d/.0013)**2))
+    return out
+
+def paint_skin(p, part, masks, look, lid_line):
     "Linear RGB [N, 3] and gloss [N] of skin, lips, lids, beard, brows, scalp."
     skin, s = np.array(look.skin), look.seed % 101
     x, y, z = np.abs(p[:, 0]), p[:, 1], p[:, 2]
@@ -195,6 +210,8 @@ def paint_skin(p, part, masks, look):
     c = mix(c, np.array(look.lips)*(1 - .12*look.makeup*np.array([0, 1, 1]))*(1 + .07*noise(p, (700, 120, 300), 2, s))[:, None], rim)
     seam = np.exp(-((y + .0437)/.0016)**2)*(z > .085)*(x < .026)
     c = c*(1 - .35*seam)[:, None]
+    margin = np.minimum(np.array(look.brows)*.6, .03) + .12*skin
+    c = mix(mix(c, margin, (.55 + .35*look.makeup)*lid_line[0]), margin + .2*skin, (.25 + .2*look.makeup)*lid_line[1])
     shade = np.array(look.hair)
     if look.beard or look.moustache:
         jaw, lip = beard(p, look)
@@ -236,9 +253,9 @@ def paint_teeth(chart, box, upper):
     edges = np.array([0, .078, .142, .205, .27, .335, .43, .53, .63, .75]) if upper else np.array([0, .056, .114, .180, .25, .325, .42, .53, .64, .75])
     nearest = np.abs(np.abs(s)[:, None] - edges).min(1)
     c = np.array([.66, .60, .47])*(1 - .12*np.abs(s))[:, None]
-    gap = np.exp(-(nearest/.0075)**2)*smoothstep(.3, .45, h)
+    gap = np.exp(-(nearest/.0075)**2)*smoothstep(.4, .55, h)
     c = c*(1 - .42*gap)[:, None]
-    neck = .36 + .06*np.cos(nearest*40)
+    neck = (.40 if upper else .50) + .06*np.cos(nearest*40)
     return mix(c, [.34, .10, .095], smoothstep(neck + .05, neck - .05, h))*(1 - .25*smoothstep(.6, 1, np.abs(s)))[:, None]
 
 # %% ../../nbs/data/heads_paint.ipynb #69949cb0
@@ -251,7 +268,7 @@ def paint(basis: HeadBasis, look: Look, size=1024) -> np.ndarray:
     c, gloss = np.full((len(a.index), 3), .3), np.full(len(a.index), .2)
     at = lambda *names: np.flatnonzero(np.isin(a.part, [PARTS.index(n) for n in names]))
     i = at("skin")
-    c[i], gloss[i] = paint_skin(a.place[i], a.part[i], a.masks[i], look)
+    c[i], gloss[i] = paint_skin(a.place[i], a.part[i], a.masks[i], look, lid_lines(basis, a.place[i]))
     c[i], gloss[i], _, _ = paint_shirt(a.place[i], c[i], gloss[i], look)
     i = at("mouth", "tongue")
     p = a.place[i]
@@ -267,6 +284,6 @@ def paint(basis: HeadBasis, look: Look, size=1024) -> np.ndarray:
     for name, box in TEETH.items():
         i = at(name)
         c[i], gloss[i] = paint_teeth(a.chart[i], box, name == "teeth_upper"), .5
-        c[i] *= (1 - .75*smoothstep(.090, .055, a.place[i][:, 2]))[:, None]
+        c[i] *= (1 - .75*smoothstep(.090, .050, a.place[i][:, 2]))[:, None]
     out = np.concatenate([c.clip(0, 1), gloss[:, None]], 1).astype(np.float32)
     return out[a.nearest].reshape(size, size, 4)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SKIN', 'INSIDE', 'LASH', 'LAMPS', 'POWER', 'SKY', 'GROUND', 'WRAP', 'MATERIAL', 'Sitter', 'seat', 'shirt_thickness',
-           'vertex_normals', 'shade_layer', 'develop', 'Posed', 'strike', 'seamless', 'photograph']
+           'vertex_normals', 'shade_layer', 'develop', 'Posed', 'strike', 'seamless', 'faces_away', 'photograph']
 
 # %% ../../nbs/data/studio.ipynb #b5380e13
 from dataclasses import dataclass
@@ -71,8 +71,8 @@ def vertex_normals(v, faces):
 # %% ../../nbs/data/studio.ipynb #98369d37
 LAMPS = np.array([[.45, .62, .80], [-.75, .25, .60], [-.5, .55, -.85], [.75, .35, -.75]])
 LAMPS /= np.linalg.norm(LAMPS, axis=1, keepdims=True)
-POWER = np.array([[.66, .64, .60], [.17, .18, .20], [.30, .30, .31], [.22, .22, .22]])
-SKY, GROUND = np.array([.46, .47, .50]), np.array([.25, .235, .22])
+POWER = np.array([[.78, .755, .71], [.17, .18, .20], [.30, .30, .31], [.22, .22, .22]])
+SKY, GROUND = np.array([.41, .42, .45]), np.array([.22, .205, .19])
 WRAP = np.array([.50, .36, .30])
 MATERIAL = dict(skin=0, eye=1, hair=2, inside=3)
 
@@ -125,14 +125,15 @@ def shade_layer(mode, ids, bary, depth, faces, part, chart, v, normals, ao, tang
             z = depth[y, x]
             if mode == 1:
                 if opening[y, x] == 0: continue
-                if opening[y, x] == 1 and z > zbuffer[y, x]: continue
+                if opening[y, x] == 1 and z > zbuffer[y, x] + .003: continue
                 if opening[y, x] == 2 and z > zbuffer[y, x] + .003: continue
             if mode >= 2 and alpha[y, x] > 0 and z > zbuffer[y, x]: continue
             b0, b1, b2 = bary[y, x, 0], bary[y, x, 1], bary[y, x, 2]
             u = b0*chart[f, 0, 0] + b1*chart[f, 1, 0] + b2*chart[f, 2, 0]
             w = b0*chart[f, 0, 1] + b1*chart[f, 1, 1] + b2*chart[f, 2, 1]
             if mode == 3: # strands of a lash: denser at the root
-                cover = .85*(1 - w)**.7*(.55 + .45*np.sin(u*260.))
+                cover = .85*max(1 - 1.4*w, 0.)**1.3*(.6 + .4*np.sin(u*260.))
+                if alpha[y, x] == 0: cover *= .5
                 if cover <= 0: continue
                 for c in range(3): colour[y, x, c] += (texture[0, 0, c] - colour[y, x, c])*cover
                 if alpha[y, x] == 0:
@@ -217,7 +218,7 @@ def strike(sitter: Sitter,
         hair = np.ascontiguousarray(sitter.hair_rest @ np.asarray(R).T + t)
         hair_normals = seamless(vertex_normals(hair, sitter.hair.faces), sitter.hair.rows)
         tangents = np.ascontiguousarray(sitter.hair.strands @ np.asarray(R).T)
-    return Posed(v, normals, hair, hair_normals, tangents, float(np.clip(.22 + gap/.020, .25, 1)), np.ascontiguousarray(np.asarray(R)[:, 1]))
+    return Posed(v, normals, hair, hair_normals, tangents, float(np.clip(.35 + gap/.016, .4, 1)), np.ascontiguousarray(np.asarray(R)[:, 1]))
 
 def seamless(normals, rows):
     "Average the normals of the sheet's first and last column, which are the same line, and of the crown."
@@ -225,6 +226,11 @@ def seamless(normals, rows):
     n[0] = n[-1] = n[0] + n[-1]
     n[:, 0] = n[:, 1].mean(0)
     return (n/np.maximum(np.linalg.norm(n, axis=-1, keepdims=True), 1e-12)).reshape(-1, 3)
+
+def faces_away(h, faces):
+    "Which faces [F] show their inner side; h [V, 3] homogeneous pixels."
+    x, y = (h[:, :2]/h[:, 2:])[faces].transpose(2, 0, 1)
+    return (x[:, 1] - x[:, 0])*(y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0])*(y[:, 1] - y[:, 0]) > 0
 
 def photograph(sitter: Sitter, posed: Posed, world_to_camera, K, image_size, supersample=2) -> tuple:
     "One picture: uint8 image [H, W, 3] on white and mask [H, W]. Camera as in gphm.geometry.camera, numpy or torch."
@@ -241,8 +247,11 @@ def photograph(sitter: Sitter, posed: Posed, world_to_camera, K, image_size, sup
     for mode, (faces, part, chart), texture in ((0, sitter.layers[0], sitter.texture), (1, sitter.layers[1], sitter.texture), (3, sitter.layers[2], lash)):
         rasterize_one(h, faces, 1e-3, ids, bary, depth)
         shade_layer(mode, ids, bary, depth, faces, part, chart, posed.v, posed.normals, sitter.ao, none, texture, *common)
-    if sitter.hair is not None:
-        s = sitter.hair
-        rasterize_one(project(posed.hair), s.faces, 1e-3, ids, bary, depth)
-        shade_layer(2, ids, bary, depth, s.faces, s.part, s.chart, posed.hair, posed.hair_normals, s.ao, posed.hair_tangents, s.texture, *common)
+    if sitter.hair is not None: # its inner side first: where the outer side has a gap, that is what one sees
+        s, h = sitter.hair, project(posed.hair)
+        inner = faces_away(h, s.faces)
+        for side in (inner, ~inner):
+            rasterize_one(h, s.faces[side], 1e-3, ids, bary, depth)
+            shade_layer(2, ids, bary, depth, s.faces[side], s.part, s.chart[side], posed.hair, posed.hair_normals, s.ao, posed.hair_tangents,
+                        s.texture, *common)
     return develop(colour, alpha, supersample)

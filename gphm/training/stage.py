@@ -86,14 +86,14 @@ def picture(batch: Batch, out: Rendered) -> np.ndarray: # [rows, columns, 3] uin
     rows = [torch.cat([face[f], *(torch.cat([batch.images[f, v], out.features[f, v, ..., :3], out.image[f, v]], 1) for v in range(V))], 1) for f in range(F)]
     return (torch.cat(rows).detach().cpu().clamp(0, 1)*255).round().byte().numpy()
 
-def train_stage(model, data: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, **facts) -> Run:
+def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, **facts) -> Run:
     """Train `model` in place (either stage) and return its run; resumes from `run_dir`, and does nothing if it is complete.
     `facts` are stored in config.json and must agree on resumption."""
     stage = "gaussian" if isinstance(model, GaussianModel) else "guiding"
     steps, F, V = (getattr(cfg, f"{stage}_{k}") for k in ("steps", "frames", "views"))
     run = Run(run_dir)
     model.to(device)
-    sampler = Sampler(data, cfg, stage, F, V)
+    sampler = Sampler(frames, cfg, stage, F, V)
     opt = torch.optim.Adam(parameter_groups(model, cfg))
     first, before = 0, 0.
     if open_run(run.dir, stage, cfg, **facts):
