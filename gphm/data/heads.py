@@ -8,9 +8,9 @@ __all__ = ['EXPRESSIONS', 'DISTANCE', 'FIELD', 'TARGET', 'TURN', 'RECIPE', 'BYTE
            'condition', 'write_heads']
 
 # %% ../../nbs/data/heads.ipynb #f6ff8e55
-import functools, multiprocessing, os, time
-from concurrent.futures import ProcessPoolExecutor, wait
+import functools, json, os, subprocess, sys, tempfile, threading, time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -190,13 +190,13 @@ def write_heads(root,              # folder of the capture
             raise GPHMError(f"{name} is {value!r}; a whole number of at least {16 if name == 'resolution' else 1} was expected")
     if subjects > 1000: raise GPHMError(f"{subjects} subjects were asked for; at most 1000 can be made with one seed")
     spec = dict(resolution=int(resolution), seed=int(seed), expressions=int(expressions), views=int(views), test_views=int(test_views),
-                conditions=int(conditions), lenders=min(16, max(4, int(subjects))))
+                conditions=int(conditions), lenders=min(16, max(4, int(subjects))), people=int(subjects))
     names = [f"person_{i:03d}" for i in range(subjects)]
     cameras = camera_ring(views, test_views, spec["resolution"])
-    writer = _writer(root, spec | dict(people=int(subjects)))
+    writer = _writer(root, spec)
     todo = [i for i, n in enumerate(names) if not writer.done(n)]
     if todo and progress: _announce(writer.root, spec, len(cameras), subjects, len(todo))
-    _run(writer.root, spec | dict(people=int(subjects)), todo, workers or os.cpu_count() or 1, progress)
+    _run(writer.root, spec, todo, workers or os.cpu_count() or 1, progress)
     if (writer.root/"dataset.json").is_file(): return open_captures(writer.root)
     held = [n for n in cameras if n.startswith("test")]
     splits = dict(train=dict(cameras=[n for n in cameras if n not in held])) | (dict(test=dict(cameras=held)) if held else {})
@@ -206,24 +206,41 @@ def _announce(root, spec, cameras, subjects, left):
     pictures = subjects*spec["expressions"]*cameras
     size = pictures*(spec["resolution"]/128)**1.7*BYTES_128/1e6 + subjects*spec["expressions"]*spec["conditions"]*(spec["resolution"]/128)**1.7*.9*BYTES_128/1e6
     log.info(f"writing {pictures} pictures of {subjects} synthetic heads to {root} ({left} heads to go, about {size:.0f} MB on disk in all)")
-BYTES_128 = 17_000   # of a 128 x 128 picture with its mask, measured
+BYTES_128 = 12_500   # of a 128 x 128 picture with its mask, measured
 
 def _run(root, spec, todo, workers, progress):
     "All jobs, with a bar that counts the frames on disk."
-    total = len(todo)*spec["expressions"]
+    total, workers = len(todo)*spec["expressions"], min(workers, len(todo))
     written = lambda: sum(1 for i in todo for _ in (root/f"person_{i:03d}"/"masks").glob("*"))
-    bar = tqdm(total=total, disable=not progress or not todo, unit="frame", desc="synthetic heads")
-    def update(): bar.update(max(0, min(written(), total) - bar.n))
-    if workers <= 1 or len(todo) <= 1:
-        threads = torch.get_num_threads()
-        for i in todo: _write_subject(root, i, spec); update()
-        torch.set_num_threads(threads)
-    else:
-        with ProcessPoolExecutor(min(workers, len(todo)), multiprocessing.get_context("spawn")) as pool:
-            jobs = [pool.submit(_write_subject, root, i, spec) for i in todo]
-            left = set(jobs)
-            while left:
-                done, left = wait(left, timeout=.5)
-                update()
-                for job in done: job.result()
-    bar.close()
+    with tqdm(total=total, disable=not progress or not todo, unit="frame", desc="synthetic heads") as bar:
+        update = lambda: bar.update(max(0, min(written(), total) - bar.n))
+        if workers <= 1:
+            threads = torch.get_num_threads()
+            for i in todo: _write_subject(root, i, spec); update()
+            torch.set_num_threads(threads)
+        else:
+            with tempfile.TemporaryDirectory() as logs: _children(root, spec, [todo[k::workers] for k in range(workers)], logs, update)
+
+def _children(root, spec, shares, logs, update):
+    "One child process for each share of the subjects; an error in one stops all."
+    env = os.environ | dict(PYTHONPATH=os.pathsep.join(p for p in sys.path if p), OMP_NUM_THREADS="1")
+    errors = [Path(logs)/str(k) for k in range(len(shares))]
+    children = []
+    try:
+        for share, path in zip(shares, errors):
+            job = json.dumps(dict(root=str(root), spec=spec, numbers=share))
+            with open(path, "wb") as f:
+                children.append(subprocess.Popen([sys.executable, "-c", "from gphm.data.heads import _child; _child()", job],
+                                                 stdin=subprocess.PIPE, stderr=f, env=env))
+        while any(c.poll() is None for c in children) and not any(c.poll() for c in children): time.sleep(.3); update()
+        for c, path in zip(children, errors):
+            if c.poll(): raise GPHMError(f"a process that writes heads to {root} failed: {(path.read_text().strip().splitlines() or ['it was killed'])[-1]}")
+    finally:
+        for c in children: c.kill(); c.wait(); c.stdin.close()
+    update()
+
+def _child():
+    "Entry of a child process: its job is in argv; it ends when its standard input closes, that is with its parent."
+    threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+    job = json.loads(sys.argv[1])
+    for number in job["numbers"]: _write_subject(Path(job["root"]), number, job["spec"])
