@@ -208,11 +208,11 @@ def vertex_normals(v, faces):
 # %% ../../nbs/data/bake.ipynb #f57a8c58
 NEUTRAL = dict(gender=.5, age=.67, muscle=.5, weight=.5, height=.5, proportions=.5, african=1/3, asian=1/3, caucasian=1/3)
 
-def bake_head_basis(path, cache=None, rank=64):
+def bake_head_basis(path, cache=None, rank=64, seed=0):
     "Bake `anny` into the head basis at `path` (npz, about 3 MB) and return the arrays by name. Takes minutes with an empty cache."
     model, uv, groups, data, body = load_body(cache)
     mean, phenotype, local, action = body_rows(model)
-    kept, P, offset, C = principal_phenotypes(model, phenotype, rank)
+    kept, P, offset, C = principal_phenotypes(model, phenotype, rank, seed=seed)
     labels = model.local_change_labels
     heads = [i for i, l in enumerate(labels) if (l[2:] if l[:2] in ("l-", "r-") else l).startswith(HEADWARD)]
     local = local.reshape(len(labels), 2, *mean.shape)[heads].reshape(-1, *mean.shape)

@@ -8,7 +8,7 @@ __all__ = ['EXPRESSIONS', 'DISTANCE', 'FIELD', 'TARGET', 'TURN', 'RECIPE', 'BYTE
            'condition', 'write_heads']
 
 # %% ../../nbs/data/heads.ipynb #f6ff8e55
-import functools, json, os, subprocess, sys, tempfile, threading, time
+import functools, json, os, subprocess, sys, tempfile, time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,7 +162,7 @@ def condition(seed: int, number: int, index: int, k: int, lenders: int, resoluti
 # %% ../../nbs/data/heads.ipynb #4f1b5dc1
 def _writer(root, spec): return CaptureWriter(root, "synthetic heads", "CC0-1.0", "nobody is shown: all heads are synthetic", spec["resolution"],
                                               recipe=RECIPE, **{k: v for k, v in spec.items() if k != "resolution"})
-RECIPE = 1   # raise it when the same seed gives other pictures
+RECIPE = 2   # raise it when the same seed gives other pictures
 
 def _write_subject(root, number, spec):
     "The job of one process: one subject, whole."
@@ -182,7 +182,7 @@ def write_heads(root,              # folder of the capture
                 resolution=128,    # pixels, square
                 conditions=2,      # condition images a frame
                 seed=0,
-                workers=0,         # processes; 0: one a core
+                workers=0,         # processes; 0: one a core, or none but this one where starting them takes longer than the work
                 progress=True):    # -> Captures
     "Write (or finish writing) synthetic heads and open them. The same arguments give the same bytes, whatever `workers`."
     for name, value in dict(subjects=subjects, expressions=expressions, resolution=resolution).items():
@@ -196,7 +196,7 @@ def write_heads(root,              # folder of the capture
     writer = _writer(root, spec)
     todo = [i for i, n in enumerate(names) if not writer.done(n)]
     if todo and progress: _announce(writer.root, spec, len(cameras), subjects, len(todo))
-    _run(writer.root, spec, todo, workers or os.cpu_count() or 1, progress)
+    _run(writer.root, spec, todo, workers or _processes(spec, len(cameras), len(todo)), progress)
     if (writer.root/"dataset.json").is_file(): return open_captures(writer.root)
     held = [n for n in cameras if n.startswith("test")]
     splits = dict(train=dict(cameras=[n for n in cameras if n not in held])) | (dict(test=dict(cameras=held)) if held else {})
@@ -206,6 +206,10 @@ def _announce(root, spec, cameras, subjects, left):
     pictures = subjects*spec["expressions"]*cameras
     size = pictures*(spec["resolution"]/128)**1.7*BYTES_128/1e6 + subjects*spec["expressions"]*spec["conditions"]*(spec["resolution"]/128)**1.7*.9*BYTES_128/1e6
     log.info(f"writing {pictures} pictures of {subjects} synthetic heads to {root} ({left} heads to go, about {size:.0f} MB on disk in all)")
+
+def _processes(spec, cameras, left):
+    seconds = left*spec["expressions"]*cameras*.018*(spec["resolution"]/128)**1.7 + .5*(left + spec["lenders"])
+    return (os.cpu_count() or 1) if seconds > 15 else 1
 BYTES_128 = 12_500   # of a 128 x 128 picture with its mask, measured
 
 def _run(root, spec, todo, workers, progress):
@@ -230,8 +234,7 @@ def _children(root, spec, shares, logs, update):
         for share, path in zip(shares, errors):
             job = json.dumps(dict(root=str(root), spec=spec, numbers=share))
             with open(path, "wb") as f:
-                children.append(subprocess.Popen([sys.executable, "-c", "from gphm.data.heads import _child; _child()", job],
-                                                 stdin=subprocess.PIPE, stderr=f, env=env))
+                children.append(subprocess.Popen([sys.executable, "-c", _CHILD, job], stdin=subprocess.PIPE, stderr=f, env=env))
         while any(c.poll() is None for c in children) and not any(c.poll() for c in children): time.sleep(.3); update()
         for c, path in zip(children, errors):
             if c.poll(): raise GPHMError(f"a process that writes heads to {root} failed: {(path.read_text().strip().splitlines() or ['it was killed'])[-1]}")
@@ -239,8 +242,13 @@ def _children(root, spec, shares, logs, update):
         for c in children: c.kill(); c.wait(); c.stdin.close()
     update()
 
+# A child ends when its standard input closes, that is with its parent; it watches from before the long imports.
+_CHILD = """import os, sys, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+from gphm.data.heads import _child
+_child()"""
+
 def _child():
-    "Entry of a child process: its job is in argv; it ends when its standard input closes, that is with its parent."
-    threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+    "What a child process does: the subjects named in its argument."
     job = json.loads(sys.argv[1])
     for number in job["numbers"]: _write_subject(Path(job["root"]), number, job["spec"])
