@@ -179,14 +179,15 @@ helper = numba.njit(**OPTIONS)                       # a small function that ker
 inlined = numba.njit(inline="always", **OPTIONS)     # the same, copied into the caller before types are inferred
 
 def kernel(*uses):
-    "Decorate a function of arrays to be compiled without the GIL, cached until its file or one of the files `uses` changes."
+    "Compile a function of arrays, without the GIL; cached until its file, this one, or one of the files `uses` changes."
     def decorate(f):
         jitted = numba.njit(**OPTIONS)(f)
         if f.__module__ == "__main__": return jitted                          # a notebook's cell: always compiled afresh
         try:
             jitted.enable_caching()
             files = jitted._cache._cache_file
-            files._source_stamp = (files._source_stamp, *(hashlib.sha256(Path(p).read_bytes()).hexdigest() for p in uses))
+            hashes = (hashlib.sha256(Path(p).read_bytes()).hexdigest() for p in (__file__, *uses))
+            files._source_stamp = (files._source_stamp, *hashes)
         except (RuntimeError, OSError, AttributeError) as e:
             log.debug("%s is compiled without a cache: %s", f.__name__, e)
             jitted._cache = numba.core.caching.NullCache()

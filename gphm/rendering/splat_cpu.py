@@ -24,7 +24,7 @@ def _forget_pool():
     global _pool
     _pool = None
 
-os.register_at_fork(after_in_child=_forget_pool)
+if hasattr(os, "register_at_fork"): os.register_at_fork(after_in_child=_forget_pool)
 
 def on_threads(kernel, threads, *args):
     "Call kernel(thread, *args) for thread = 0 .. threads-1, the first of them here; return when all are done."
@@ -71,7 +71,8 @@ def render(means, quats, scales, opacities, features, world_to_camera, K, backgr
     (H, W), B, N, C = size, len(world_to_camera), means.shape[1], features.shape[2]
     columns, rows = -(-W//TILE), -(-H//TILE)
     splats, boxes = np.empty((B, N, SPLAT), np.float32), np.empty((B, N, 4), np.int32)
-    on_threads(project_forward, threads, threads, means, quats, scales, opacities, world_to_camera, K, W, H, np.float32(near), splats, boxes)
+    on_threads(project_forward, threads, threads, means, quats, scales, opacities, world_to_camera, K, W, H, np.float32(near),
+               splats, boxes)
     order, visible, counts = np.empty((B, N), np.int32), np.empty(B, np.int64), np.zeros((B, columns*rows), np.int64)
     few = min(threads, B)
     on_threads(sort_cameras, few, few, splats.view(np.uint32), boxes, columns, order, visible, counts)
@@ -94,8 +95,9 @@ def gradients(record, V, V_alpha, V_depth=None):
     start, ids, most = record.tiles
     shares, threads = record.shares, len(record.shares.slot0)
     sums = np.empty((shares.slots[-1], N, -(-C//16)*16 + GRADS), np.float32)
-    on_threads(raster_backward, threads, shares.ranges, shares.slot0, start, ids, most, record.splats, features, C, background, W, H,
-               *record.blocks, V.reshape(-1), V_alpha.reshape(-1), (V_alpha if V_depth is None else V_depth).reshape(-1), V_depth is not None, sums)
+    V_flat = [v.reshape(-1) for v in (V, V_alpha, V_alpha if V_depth is None else V_depth)]
+    on_threads(raster_backward, threads, shares.ranges, shares.slot0, start, ids, most, record.splats, features, C, background,
+               W, H, *record.blocks, *V_flat, V_depth is not None, sums)
     grads = [np.zeros_like(x) for x in (means, quats, scales, opacities, features)]
     g_camera, g_cameras = np.zeros((threads, B, 12)), np.zeros_like(world_to_camera)
     on_threads(project_backward, threads, threads, means, quats, scales, world_to_camera, K, W, H, record.splats, record.boxes,
@@ -134,9 +136,10 @@ def cpu_kernels_work() -> bool:
     notice.daemon = True
     notice.start()
     f = lambda *x: np.array(x, np.float32)[None]
-    camera, K = np.eye(4, dtype=np.float32)[None], f([8, 0, 4], [0, 8, 4], [0, 0, 1])
+    gaussian = f([0, 0, 1]), f([1, 0, 0, 0]), f([.1, .1, .1]), f(.5), f([1])
+    camera = np.eye(4, dtype=np.float32)[None], f([8, 0, 4], [0, 8, 4], [0, 0, 1])
     try:
-        out, alpha, _, record = render(f([0, 0, 1]), f([1, 0, 0, 0]), f([.1, .1, .1]), f(.5), f([1]), camera, K, f(0)[0], (8, 8), 0.01, 1)
+        out, alpha, _, record = render(*gaussian, *camera, f(0)[0], (8, 8), 0.01, 1)
         grads = gradients(record, out, alpha, alpha)
         return bool(np.isfinite(alpha).all() and np.isfinite(grads[0]).all())
     except Exception as e:

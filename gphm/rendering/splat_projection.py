@@ -13,7 +13,6 @@ import math
 
 import numpy as np
 
-from . import simd
 from .simd import helper, inlined, kernel
 
 f32 = np.float32
@@ -109,7 +108,7 @@ def row3(x, b, i): return x[b, i, 0], x[b, i, 1], x[b, i, 2]
 def row4(x, b, i): return x[b, i, 0], x[b, i, 1], x[b, i, 2], x[b, i, 3]
 
 # %% ../../nbs/rendering/splat_projection.ipynb #6f166ed3
-@kernel(simd.__file__)
+@kernel()
 def project_forward(thread, threads, means, quats, scales, opacities, world_to_camera, K, W, H, near, splats, boxes):
     "Fill splats [B,N,8] and boxes [B,N,4] (int32) for this thread's share of the Gaussians."
     N = means.shape[1]
@@ -141,7 +140,8 @@ def project_forward(thread, threads, means, quats, scales, opacities, world_to_c
             rx, ry = math.sqrt(f32(2)*reach*c00) - f32(0.5), math.sqrt(f32(2)*reach*c11) - f32(0.5)   # pixel centres at +0.5
             x0, x1 = max(math.floor((u - rx - f32(1))/f32(TILE)), f32(0)), min(math.floor((u + rx)/f32(TILE)) + f32(1), columns)
             y0, y1 = max(math.floor((v - ry - f32(1))/f32(TILE)), f32(0)), min(math.floor((v + ry)/f32(TILE)) + f32(1), rows)
-            if x0 < x1 and y0 < y1: boxes[b, i, 0], boxes[b, i, 1], boxes[b, i, 2], boxes[b, i, 3] = int(x0), int(y0), int(x1), int(y1)
+            if x0 >= x1 or y0 >= y1: continue
+            boxes[b, i, 0], boxes[b, i, 1], boxes[b, i, 2], boxes[b, i, 3] = int(x0), int(y0), int(x1), int(y1)
 
 # %% ../../nbs/rendering/splat_projection.ipynb #d11084a7
 @inlined
@@ -242,7 +242,7 @@ def collect(sums, first, last, i, C, padded, grad_features, bf, m):
         for c in range(C): grad_features[bf, i, c] += row[c]
         for j in range(GRADS): m[j] += row[padded + j]
 
-@kernel(simd.__file__)
+@kernel()
 def project_backward(thread, threads, means, quats, scales, world_to_camera, K, W, H, splats, boxes, sums, slots,
                      g_means, g_quats, g_scales, g_opacities, g_features, g_cameras):
     "Add to the gradients (zeros at the start) of this thread's share of the Gaussians; g_cameras is [threads,B,12], float64."

@@ -10,7 +10,7 @@ __all__ = ['ALPHA_MAX', 'T_STOP', 'USES', 'gather', 'meet_blocks', 'alpha_at', '
 # %% ../../nbs/rendering/splat_tiles.ipynb #274c712d
 import numpy as np
 
-from . import simd, simd_products
+from . import simd_products, splat_projection
 from .simd import (add, broadcast, div, exp_negative, first_bit, fma, inlined, kernel, load, mask_gt, mask_le,
                                  maximum, minimum, mul, store, sub, total, where_less)
 from .simd_products import (LANE_X, LANE_Y, blend4, blend16, dot8, moments4, scatter4x1, scatter4x2,
@@ -19,7 +19,7 @@ from .splat_projection import ALPHA_MIN, GRADS, SPLAT, TILE, f32
 
 ALPHA_MAX = f32(0.999)
 T_STOP = f32(1e-4)
-USES = (simd.__file__, simd_products.__file__)
+USES = (simd_products.__file__, splat_projection.__file__)
 
 # %% ../../nbs/rendering/splat_tiles.ipynb #f58a3094
 @inlined
@@ -295,7 +295,8 @@ def raster_backward(thread, ranges, slot0, start, ids, most, splats, features, C
             R = sub(zero, read_lanes(V_alpha, b*H*W, x, y, W, H, scratch))
             for c in range(C): R = fma(broadcast(background[c]), load(V_t, c*16), R)
             z_bar = read_lanes(V_depth, b*H*W, x, y, W, H, scratch) if with_depth else one
-            back_to_front(seen, alphas, through, worth, mul(R, T), z_bar, with_depth, tile_splats, index, weights, q, tile_grads, G)
+            back_to_front(seen, alphas, through, worth, mul(R, T), z_bar, with_depth, tile_splats, index, weights, q,
+                          tile_grads, G)
             scatter(weights, index, seen, V, padded, tile_grads, G)
             for j in range(0, seen, 4): moments4(q, j, moments)
             add_moments(seen, index, moments, tile_splats, f32(x + 0.5), f32(y + 0.5), tile_grads, G)
