@@ -157,7 +157,7 @@ def scalp(place, look, softness=.006):
     return smoothstep(-softness, softness, place[..., 1] + ragged - hairline(theta, look.recede))
 
 # %% ../../nbs/data/heads_paint.ipynb #8970d240
-BROW = np.array([[.010, .047], [.022, .0535], [.036, .0570], [.046, .0540], [.056, .0450]])    # |x| and height of a brow's middle
+BROW = np.array([[.010, .0502], [.022, .0540], [.036, .0570], [.046, .0540], [.056, .0450]])    # |x| and height of a brow's middle
 
 def brows(place, look):
     "Coverage of the brows: an arc with strands that lean outwards."
@@ -165,7 +165,7 @@ def brows(place, look):
     d = y - np.interp(x, *BROW.T) - look.brow_height
     w = look.brow_thickness*np.interp(x, [.009, .014, .030, .048, .058], [.55, 1, .95, .6, .12])
     strand = noise(np.stack([x*1000 - d*700, place[:, 1]*160, 0*x], -1), seed=look.seed % 89)
-    body = (1 - smoothstep(.55, 1.2, np.abs(d)/w + .25*strand))*smoothstep(.008, .013, x)*(1 - smoothstep(.054, .060, x))
+    body = (1 - smoothstep(.55, 1.2, np.abs(d)/w + .25*strand))*smoothstep(.008, .017, x)*(1 - smoothstep(.052, .060, x))
     return np.clip(body*(.8 + .3*strand), 0, 1)*(place[:, 2] > .04)
 
 def beard(place, look):
@@ -216,7 +216,8 @@ def paint_skin(p, part, masks, look, lid_line):
     if look.beard or look.moustache:
         jaw, lip = beard(p, look)
         hairs = .72 + .4*noise(p, (1500, 500, 1500), 1, s + 3)
-        c = mix(c, shade*(1 + .4*noise(p, (900, 250, 900), 1, s))[:, None], (np.maximum(jaw*look.beard, lip*look.moustache)*(1 - rim)*hairs).clip(0, .97))
+        bare = (1 - rim)*(1 - smoothstep(.03, .3, ears))
+        c = mix(c, shade*(1 + .4*noise(p, (900, 250, 900), 1, s))[:, None], (np.maximum(jaw*look.beard, lip*look.moustache)*bare*hairs).clip(0, .97))
     c = mix(c, look.brows, .9*brows(p, look))
     grows = scalp(p, look)*(1 - smoothstep(.05, .4, ears))
     strength = dict(bald=.10, buzz=.80).get(look.style, .95)
