@@ -27,7 +27,7 @@ setup(
     include_package_data=False,
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
-    python_requires=f">={cfg['min_python']}",
+    python_requires=f">={cfg['min_python']},<3.13",   # mediapipe 0.10.14 has wheels up to 3.12
     entry_points={"nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
     zip_safe=False,
 )

@@ -1,0 +1,92 @@
+"""The checks of .ci/run that are easier said in Python; `house.py NAME arguments`, without a name the static ones."""
+import io, json, os, re, shutil, subprocess, sys
+from pathlib import Path
+
+def static():
+    "Runnable notebooks keep their parameters; the README's links, pictures and commands hold."
+    import nbformat, papermill
+    tagged, meant = set(), set()
+    for path in Path("nbs").glob("*.ipynb"):
+        cells = nbformat.read(path, 4).cells
+        if any("parameters" in c.metadata.get("tags", []) for c in cells): tagged.add(path.stem)
+        if any("check_parameters(globals()" in c.source for c in cells): meant.add(path.stem)
+    meant |= {"make_heads", "train_guiding", "train_gaussian", "reconstruct_avatar", "reenact"}
+    assert meant == tagged, f"notebooks that read parameters: {sorted(meant)}; that carry the tag: {sorted(tagged)}"
+    for name in sorted(tagged):
+        found = papermill.inspect_notebook(f"nbs/{name}.ipynb")
+        assert {"preset", "run_dir", "data_dir", "seed", "device"} <= set(found), f"{name}: papermill finds {list(found)}"
+    text = Path("README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s#]+)", text):
+        assert re.match(r"[a-z]+:", target) or Path(target).exists(), f"README.md links {target}, which does not exist"
+    listed = {Path(p) for p in re.findall(r"\]\((nbs/[^)]+\.ipynb)\)", text)}
+    missing = {p for p in Path("nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts} - listed - {Path("nbs/index.ipynb")}
+    assert not missing, f"README.md does not list {sorted(map(str, missing))}"
+    for command in ('pip install -e ".[dev]" && papermill nbs/train_gaussian.ipynb runs/train_gaussian.ipynb', "nbdev_test --n_workers 1 --do_print"):
+        assert command in text, f"README.md lacks the command {command}"
+    assert "TODO" not in text, "README.md still has a TODO"
+    assert Path("runs").is_dir(), "papermill does not make runs/; keep runs/.gitkeep"
+
+def same(a, b):
+    "Two summaries agree in everything but what time and memory it took."
+    a, b = ({k: v for k, v in json.loads(Path(p).read_text()).items() if not k.startswith("memory/")} for p in (a, b))
+    assert a == b, {k: (a.get(k), b.get(k)) for k in a.keys() | b.keys() if a.get(k) != b.get(k)}
+    numbers = [v for k, v in a.items() if k.startswith("test/")]
+    assert len(numbers) >= 5 and all(isinstance(v, (int, float)) and v == v and abs(v) < 1e6 for v in numbers), a
+
+def example(run, data):
+    "The README's Python example runs on a smoke model."
+    code = re.search(r"```python\n(from gphm.data.capture.*?)```", Path("README.md").read_text(encoding="utf-8"), re.S)[1]
+    code = code.replace("runs/gaussian-laptop", run).replace("data/heads-laptop", data)
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "[1, 4, 64, 64, 3]" in said.stdout, said.stdout + said.stderr
+
+def video(path):
+    "More than a frame, not all of one colour, and marked as synthetic."
+    import av
+    with av.open(path) as file:
+        mark, frames = str(dict(file.metadata)), [f.to_ndarray(format="rgb24") for f in file.decode(video=0)]
+    assert len(frames) > 1 and frames[0].std() > 5, (len(frames), frames[0].std())
+    assert "ynthetic" in mark, mark
+
+def wheel(site):
+    "Every module of the installed wheel imports; the assets are those of the wheel."
+    import importlib, pkgutil
+    import gphm
+    from gphm.core import asset
+    from gphm.data.basis import HeadBasis
+    assert Path(gphm.__file__).is_relative_to(site) and asset("head_basis.npz").is_relative_to(site), (gphm.__file__, asset("head_basis.npz"))
+    names = [m.name for m in pkgutil.walk_packages(gphm.__path__, "gphm.")]
+    for name in names: importlib.import_module(name)
+    assert len(names) > 30 and HeadBasis.load().count > 1000
+    assert not any((Path(site)/n).exists() for n in ("nbs", "data", "assets")), "the wheel holds more than gphm and gphm_assets"
+
+def bad(folder, run, data):
+    "Make the broken inputs."
+    import av, numpy as np
+    from PIL import Image
+    folder = Path(folder); folder.mkdir()
+    for name in ("no-camera", "cut-image"): shutil.copytree(data, folder/name)
+    subject = json.loads((folder/"no-camera"/"dataset.json").read_text())["subjects"][0]
+    path = folder/"no-camera"/subject/"capture.json"
+    capture = json.loads(path.read_text())
+    del capture["cameras"][sorted(capture["cameras"])[-1]]
+    path.write_text(json.dumps(capture))
+    cut = lambda p: p.write_bytes(p.read_bytes()[:p.stat().st_size//2])
+    cut(next(p for p in sorted((folder/"cut-image"/subject/"images").rglob("*")) if p.is_file()))
+    shutil.copytree(run, folder/"damaged", ignore=shutil.ignore_patterns("guiding", "scored", "samples", "avatar", "reenact", "heads"))
+    cut(folder/"damaged"/"checkpoint.safetensors")
+    (folder/"text.mp4").write_text("this is not a video\n"*100)
+    x = np.arange(128)
+    with av.open(str(folder/"noface.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"crf": "18"})
+        stream.width = stream.height = 128; stream.pix_fmt = "yuv420p"
+        for t in range(12):
+            ramp = np.stack(np.broadcast_arrays(x[:, None]*2, x[None]*2, (x[None] + 8*t) % 256), -1).astype(np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(ramp, format="rgb24")))
+        out.mux(stream.encode())
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (256, 256, 3), dtype=np.uint8)).save(folder/"cut.jpg")
+    cut(folder/"cut.jpg")
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:] or ["static"]
+    {f.__name__: f for f in (static, same, example, video, wheel, bad)}[name](*arguments)
