@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LANES', 'F32', 'I1', 'I32', 'I64', 'VECTOR', 'INT_VECTOR', 'FAST', 'V16', 'add', 'sub', 'mul', 'div', 'minimum',
-           'maximum', 'mask_le', 'mask_gt', 'EXP_POLYNOMIAL', 'OPTIONS', 'helper', 'inlined', 'V16Type', 'V16Model',
+           'maximum', 'mask_le', 'mask_gt', 'EXP_POLYNOMIAL', 'OPTIONS', 'subroutine', 'inlined', 'V16Type', 'V16Model',
            'constant', 'lanes', 'emit_broadcast', 'emit_fma', 'pointer', 'emit_load', 'emit_store', 'emit_load_scalar',
            'fma', 'where_less', 'broadcast', 'load', 'store', 'total', 'first_bit', 'exp_negative', 'kernel']
 
@@ -175,7 +175,7 @@ def exp_negative(typing, x):
 # %% ../../nbs/rendering/simd.ipynb #bcdb66de
 OPTIONS = dict(nogil=True, fastmath={"contract", "nsz", "arcp", "reassoc"}, boundscheck=False, error_model="numpy")
 
-helper = numba.njit(**OPTIONS)                       # a small function that kernels call; compiled into each of them
+subroutine = numba.njit(**OPTIONS)                       # a small function that kernels call; compiled into each of them
 inlined = numba.njit(inline="always", **OPTIONS)     # the same, copied into the caller before types are inferred
 
 def kernel(*uses):

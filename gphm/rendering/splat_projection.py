@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from .simd import helper, inlined, kernel
+from .simd import subroutine, inlined, kernel
 
 f32 = np.float32
 TILE = 16                    # pixels; a tile is 16 blocks of 4x4
@@ -23,38 +23,38 @@ SPLAT = 8                    # numbers a projected Gaussian: u, v, the half coni
 GRADS = 8                    # sums a Gaussian gets back from the tiles: six moments, depth, one unused
 
 # %% ../../nbs/rendering/splat_projection.ipynb #4b28af0c
-@helper
+@subroutine
 def mul(a, m):
     "a [2,3] @ m [3,3]."
     return (a[0]*m[0] + a[1]*m[3] + a[2]*m[6], a[0]*m[1] + a[1]*m[4] + a[2]*m[7], a[0]*m[2] + a[1]*m[5] + a[2]*m[8],
             a[3]*m[0] + a[4]*m[3] + a[5]*m[6], a[3]*m[1] + a[4]*m[4] + a[5]*m[7], a[3]*m[2] + a[4]*m[5] + a[5]*m[8])
 
-@helper
+@subroutine
 def mul_t(a, m):
     "a [2,3] @ m.T."
     return (a[0]*m[0] + a[1]*m[1] + a[2]*m[2], a[0]*m[3] + a[1]*m[4] + a[2]*m[5], a[0]*m[6] + a[1]*m[7] + a[2]*m[8],
             a[3]*m[0] + a[4]*m[1] + a[5]*m[2], a[3]*m[3] + a[4]*m[4] + a[5]*m[5], a[3]*m[6] + a[4]*m[7] + a[5]*m[8])
 
-@helper
+@subroutine
 def t_mul(a, b):
     "a.T [3,2] @ b [2,3]."
     return (a[0]*b[0] + a[3]*b[3], a[0]*b[1] + a[3]*b[4], a[0]*b[2] + a[3]*b[5],
             a[1]*b[0] + a[4]*b[3], a[1]*b[1] + a[4]*b[4], a[1]*b[2] + a[4]*b[5],
             a[2]*b[0] + a[5]*b[3], a[2]*b[1] + a[5]*b[4], a[2]*b[2] + a[5]*b[5])
 
-@helper
+@subroutine
 def scale_columns(m, s):
     "m [3,3] @ diag(s)."
     return (m[0]*s[0], m[1]*s[1], m[2]*s[2], m[3]*s[0], m[4]*s[1], m[5]*s[2], m[6]*s[0], m[7]*s[1], m[8]*s[2])
 
 # %% ../../nbs/rendering/splat_projection.ipynb #5d521fff
-@helper
+@subroutine
 def unit_quat(q):
     "q / |q|, and 1 / |q|."
     n = f32(1)/math.sqrt(q[0]*q[0] + q[1]*q[1] + q[2]*q[2] + q[3]*q[3])
     return (q[0]*n, q[1]*n, q[2]*n, q[3]*n), n
 
-@helper
+@subroutine
 def rotation(q):
     "The matrix of a unit quaternion (w, x, y, z)."
     w, x, y, z = q
@@ -63,7 +63,7 @@ def rotation(q):
             two*(x*y + w*z), one - two*(x*x + z*z), two*(y*z - w*x),
             two*(x*z - w*y), two*(y*z + w*x), one - two*(x*x + y*y))
 
-@helper
+@subroutine
 def quat_gradient(q, n, g):
     "The gradient for the stored quaternion, from unit q, n = 1/|stored| and the matrix's gradient g [3,3]."
     w, x, y, z = q
@@ -76,35 +76,35 @@ def quat_gradient(q, n, g):
     return (gw - along*w)*n, (gx - along*x)*n, (gy - along*y)*n, (gz - along*z)*n
 
 # %% ../../nbs/rendering/splat_projection.ipynb #c92c34ac
-@helper
+@subroutine
 def lens_of(K, W, H):
     "Focal lengths, centre, and the limits of t_x/t_z and t_y/t_z in the Jacobian (the image and 15% of its size around it)."
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
     mx, my = f32(0.15)*f32(W), f32(0.15)*f32(H)
     return fx, fy, cx, cy, -(cx + mx)/fx, (f32(W) - cx + mx)/fx, -(cy + my)/fy, (f32(H) - cy + my)/fy
 
-@helper
+@subroutine
 def view_of(E):
     "Rotation [3,3] and translation [3] of a world-to-camera matrix, as tuples."
     return ((E[0, 0], E[0, 1], E[0, 2], E[1, 0], E[1, 1], E[1, 2], E[2, 0], E[2, 1], E[2, 2]), (E[0, 3], E[1, 3], E[2, 3]))
 
-@helper
+@subroutine
 def transform(Wr, w, x):
     "Wr x + w."
     return (Wr[0]*x[0] + Wr[1]*x[1] + Wr[2]*x[2] + w[0], Wr[3]*x[0] + Wr[4]*x[1] + Wr[5]*x[2] + w[1],
             Wr[6]*x[0] + Wr[7]*x[1] + Wr[8]*x[2] + w[2])
 
-@helper
+@subroutine
 def jacobian(lens, t):
     "J [2,3] at the camera-space point t, with its ratios clamped."
     fx, fy, cx, cy, x0, x1, y0, y1 = lens
     r = f32(1)/t[2]
     return (fx*r, f32(0), -fx*min(x1, max(x0, t[0]*r))*r, f32(0), fy*r, -fy*min(y1, max(y0, t[1]*r))*r)
 
-@helper
+@subroutine
 def row3(x, b, i): return x[b, i, 0], x[b, i, 1], x[b, i, 2]
 
-@helper
+@subroutine
 def row4(x, b, i): return x[b, i, 0], x[b, i, 1], x[b, i, 2], x[b, i, 3]
 
 # %% ../../nbs/rendering/splat_projection.ipynb #6f166ed3
@@ -208,7 +208,7 @@ def fill_tiles(thread, threads, order, visible, boxes, columns, start, ids):
                     place[tile] += 1
 
 # %% ../../nbs/rendering/splat_projection.ipynb #ad299734
-@helper
+@subroutine
 def covariance_gradient(s, m):
     "The gradients for u, v and for the covariance's entries 00, 01, 11 from the moments m."
     A, B, C, half = f32(2)*s[2], s[3], f32(2)*s[4], f32(0.5)
@@ -216,7 +216,7 @@ def covariance_gradient(s, m):
     r00, r01, r10, r11 = A*xx + B*xy, A*xy + B*yy, B*xx + C*xy, B*xy + C*yy
     return A*m[1] + B*m[2], B*m[1] + C*m[2], -(r00*A + r01*B), -(r00*B + r01*C), -(r10*B + r11*C)
 
-@helper
+@subroutine
 def point_gradient(lens, t, gu, gv, gz, gJ):
     "The gradient for the camera-space point t, from those for the pixel (u, v), the depth and the Jacobian [2,3]."
     fx, fy, cx, cy, x0, x1, y0, y1 = lens
@@ -233,7 +233,7 @@ def point_gradient(lens, t, gu, gv, gz, gJ):
     return gx, gy, gz
 
 # %% ../../nbs/rendering/splat_projection.ipynb #2088c1b8
-@helper
+@subroutine
 def collect(sums, first, last, i, C, padded, grad_features, bf, m):
     "Add up one Gaussian's sums over the slots: features into grad_features, the rest into m."
     m[:] = f32(0)
