@@ -102,11 +102,11 @@ PRESETS = {
     "laptop": Config(
         preset="laptop", subjects=14, expressions=12, views=12, test_views=4, conditions=2, image_size=128, face_size=64,
         exp_dim=32, non_dim=32, id_dim=64, width=128, layers=2, inj_layers=4, encoder_width=16, refine_width=16,
-        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=48, guiding_steps=700, guiding_frames=2,
-        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=3600, gaussian_frames=2, gaussian_views=2,
+        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=40, guiding_steps=600, guiding_frames=2,
+        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2700, gaussian_frames=2, gaussian_views=2,
         gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-4, feature_lr=1e-3, scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2,
         opacity=.7, mouth_points=300, face_points=2500, face_weight=4., landmark_batch=12, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
-        warmup=20, clip=1., save_every=100),
+        warmup=20, clip=1., save_every=100, test_images=160),
 }
 PRESETS["smoke"] = replace(
     PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, conditions=1, image_size=64, face_size=32, width=64,
