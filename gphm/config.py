@@ -37,6 +37,8 @@ class Config:
     id_scale: float = 1.           # multiplies z_id where it enters f_inj
     normalize_faces: bool = False  # encoders see images of zero mean and unit variance
     pos_freq: int = 6              # octaves of the positional encoding of f_mean
+    lift_features: bool = False    # adds a linear layer of the positional encoding to the features h
+    blendshapes: bool = False      # f_exp and f_non get a term linear in their code
     deform_scale: float = 0.3      # of f_id, f_exp, f_non (adopted)
     attribute_scale: float = 0.2   # of f_att (adopted)
     near: float = 0.15             # t1: all expression below this distance to a landmark (adopted)
@@ -79,6 +81,9 @@ class Config:
     vgg_every: int = 1             # steps between evaluations of L_vgg (its weight grows by the same factor)
     face_weight: float = 1.        # of a pixel in the face box, in both photometric losses
     landmark_batch: int = 0        # extra frames a step for the landmark loss alone: the encoder's first teacher
+    teacher_steps: int = 0         # steps before stage 1 in which only that loss is learned
+    teacher_batch: int = 24        # frames a step in these
+    teacher_lr: float = 2e-3       # with a cosine decay
     code_reg: float = 0.           # weight of |z_id|^2
     # the course of both trainings
     batch: int = 8                 # items a step over all processes (3.4); an item is frames x views of one identity
@@ -98,6 +103,7 @@ PRESETS = {
         non_dim=64, grid=128, guiding_steps=1500, guiding_frames=2, guiding_views=2, batch=2, gaussian_steps=8000, gaussian_frames=2,
         gaussian_views=2, gaussian_lr=1e-3, gaussian_code_lr=3e-3, guiding_code_lr=3e-3, feature_lr=1e-3, mean_lr=1e-4,
         scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2, mouth_points=3000, face_points=15000, face_weight=3., landmark_batch=32,
+        lift_features=True, blendshapes=True, teacher_steps=1500, teacher_batch=64,
         vgg_size=256, refine_from=.5, decay=.05, warmup=50, clip=1., save_every=500),
     "laptop": Config(
         preset="laptop", subjects=14, expressions=12, views=12, test_views=4, conditions=2, image_size=128, face_size=64,
@@ -105,12 +111,12 @@ PRESETS = {
         refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=40, guiding_steps=600, guiding_frames=2,
         guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2700, gaussian_frames=2, gaussian_views=2,
         gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-4, feature_lr=1e-3, scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2,
-        opacity=.7, mouth_points=300, face_points=2500, face_weight=4., landmark_batch=12, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
+        opacity=.7, lift_features=True, blendshapes=True, teacher_steps=400, mouth_points=300, face_points=2500, face_weight=4., landmark_batch=12, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
         warmup=20, clip=1., save_every=100, test_images=160),
 }
 PRESETS["smoke"] = replace(
     PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, conditions=1, image_size=64, face_size=32, width=64,
-    inj_layers=2, layers=1, encoder_width=8, refine_width=8, id_dim=32, exp_dim=16, non_dim=16, grid=24, sphere_steps=200,
+    inj_layers=2, layers=1, encoder_width=8, refine_width=8, id_dim=32, exp_dim=16, non_dim=16, grid=24, sphere_steps=200, teacher_steps=40, teacher_batch=8,
     guiding_steps=60, gaussian_steps=150, mouth_points=50, face_points=500, landmark_batch=4, vgg_size=32, save_every=25,
     test_images=24)
 

@@ -98,7 +98,7 @@ class GaussianModel(HeadModel):
                 X.append(x); H.append(guiding.field(x.to(P.device))[1].cpu())
             X, H = torch.cat(X), torch.cat(H)
             model = cls(cfg, *guiding.z_id.shape[:1], *guiding.pose_delta.shape[:1], P, len(X))
-            shared = {k: v for k, v in guiding.state_dict().items() if not k.startswith("f_mean.") and k != "sdf"}
+            shared = {k: v for k, v in guiding.state_dict().items() if not k.startswith(("f_mean.", "lift.")) and k != "sdf"}
             missing, unexpected = model.load_state_dict(shared, strict=False)
             assert not unexpected and all(k.split(".")[0] in {"f_att", "X_0", "H_0", "S_0", "Q_0", "A_0", "H_P"} for k in missing)
             model.X_0.copy_(X); model.H_0.copy_(H)

@@ -7,7 +7,7 @@ __all__ = ['MeanMesh', 'Rendered', 'same_views', 'GuidingModel']
 
 # %% ../../nbs/model/guiding.ipynb #4cb6c8a4
 from dataclasses import dataclass
-import torch, torch.nn.functional as F
+import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 from ..config import Config
@@ -48,13 +48,15 @@ class GuidingModel(HeadModel):
         with torch.no_grad():     # a smooth start: the k-th octave enters with 2^-k of its weight
             damp = (.5**torch.arange(cfg.pos_freq)).repeat(6)*.3
             self.f_mean.hidden[0].weight[:, 3:] *= damp
+        self.lift = nn.Linear(3 + 6*cfg.pos_freq, cfg.width) if cfg.lift_features else None
         self.grid = TetGrid(cfg.grid, cfg.grid_center, cfg.grid_extent)
         self.register_buffer("sdf", torch.ones(self.grid.count))
 
     def field(self, x: Tensor) -> tuple[Tensor, Tensor]: # [M, 3] -> [M], [M, width]
         "Equation 1."
-        y = self.f_mean(fourier(x, self.cfg.pos_freq))
-        return y[:, 0], y[:, 1:]
+        x = fourier(x, self.cfg.pos_freq)
+        y = self.f_mean(x)
+        return y[:, 0], y[:, 1:] if self.lift is None else y[:, 1:] + self.lift(x)
 
     def start_as_sphere(self, seed: int = 0, radius: float = .5, progress: bool = False) -> float:
         "Teach f_mean the SDF of a sphere round the head (`sphere_steps` steps); returns the mean error left."

@@ -11,7 +11,7 @@ import math
 import roma, torch, torch.nn as nn
 from torch import Tensor
 from ..config import Config
-from .networks import MLP, Encoder, Refine
+from .networks import MLP, Encoder, Motion, Refine
 
 # %% ../../nbs/model/head.ipynb #dce9ae06
 def expression_weight(X: Tensor,         # [N, 3] canonical
@@ -38,8 +38,8 @@ class HeadModel(nn.Module):
         self.cfg, W = cfg, cfg.width
         self.f_inj = MLP(W, W, W, cfg.inj_layers, code_dim=cfg.id_dim)
         self.f_id = MLP(W, 3, W, cfg.layers, gain=.02)
-        self.f_exp = MLP(W, 3, W, cfg.layers, code_dim=cfg.exp_dim, gain=.1)
-        self.f_non = MLP(W, 3, W, cfg.layers, code_dim=cfg.non_dim, gain=.02)
+        self.f_exp = Motion(W, cfg.layers, cfg.exp_dim, .1, cfg.blendshapes)
+        self.f_non = Motion(W, cfg.layers, cfg.non_dim, .02, cfg.blendshapes)
         self.f_col = MLP(W, cfg.channels, W, cfg.layers, gain=.3)
         self.E_exp = Encoder(cfg.exp_dim, cfg.encoder_width, cfg.face_size, cfg.normalize_faces)
         self.E_non = Encoder(cfg.non_dim, cfg.encoder_width, cfg.face_size, cfg.normalize_faces)
