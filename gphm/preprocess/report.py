@@ -34,7 +34,7 @@ def draw_mesh(image: np.ndarray, vertices: np.ndarray, facing: np.ndarray, zoom:
     "The image with visible vertices [V, 2] (pixels) as small dots; facing [V] is the cosine towards the camera."
     out = cv2.resize(np.ascontiguousarray(image), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
     for (x, y), f in zip(vertices, facing):
-        if f > .1: cv2.circle(out, (round(float(x)*zoom*8), round(float(y)*zoom*8)), 5*zoom, (int(60 + 190*f), int(120 + 100*f), 255), -1, cv2.LINE_AA, 3)
+        if f > .1: cv2.circle(out, (round(float(x)*zoom*8), round(float(y)*zoom*8)), 3*zoom, (int(60 + 190*f), int(120 + 100*f), 255), -1, cv2.LINE_AA, 3)
     return out
 
 def _mesh_pixels(subject, frame, j, model):
@@ -58,8 +58,8 @@ def pose_angles(R: np.ndarray) -> np.ndarray: # [T, 3, 3] world = camera axes ->
     z, x = A[:, :, 2], A[:, :, 0]
     return np.degrees(np.stack([np.arctan2(z[:, 1], z[:, 2]), np.arctan2(-z[:, 0], z[:, 2]), np.arctan2(x[:, 1], x[:, 0])], -1))
 
-def _plots(subject, camera, size):
-    "Pose and error over time as an image [size, 2 size, 3]."
+def _plots(subject, camera, wide, size):
+    "Pose and error over time as an image [size, wide, 3]."
     import matplotlib.pyplot as plt
     number = np.array([int(f) if f.isdigit() else i for i, f in enumerate(subject.frames)])
     poses = [subject.pose(f) for f in subject.frames]
@@ -69,7 +69,7 @@ def _plots(subject, camera, size):
     fitted = project(torch.tensor(subject.landmarks_3d), camera.world_to_camera, camera.K)[0].numpy()
     off = np.linalg.norm(fitted - subject.landmarks_2d[:, 0], axis=-1)
     eye = np.linalg.norm(subject.landmarks_2d[:, 0, 36] - subject.landmarks_2d[:, 0, 45], axis=-1)
-    fig, axes = plt.subplots(3, 1, figsize=(size/50, size/100), dpi=100, sharex=True)
+    fig, axes = plt.subplots(3, 1, figsize=(wide/128, size/128), dpi=128, sharex=True)
     for k, name in enumerate(("pitch", "yaw", "roll")): axes[0].plot(number, angles[:, k], lw=.8, label=name)
     for k, name in enumerate("xyz"): axes[1].plot(number, place[:, k] - np.median(place[:, k]), lw=.8, label=name)
     axes[2].plot(number, 100*off.mean(1)/eye, lw=.8, label="error, % of eye distance")
@@ -78,7 +78,7 @@ def _plots(subject, camera, size):
     fig.canvas.draw()
     out = np.asarray(fig.canvas.buffer_rgba())[..., :3].copy()
     plt.close(fig)
-    return cv2.resize(out, (2*size, size), interpolation=cv2.INTER_AREA)
+    return cv2.resize(out, (wide, size), interpolation=cv2.INTER_AREA)
 
 def capture_report(captures: Captures, path=None, subject: str = None, columns: int = 6, size: int = 256) -> Image.Image:
     "One picture of a capture of one camera: frames, masks, landmarks (green detected, red fitted), mesh, pose and error over time."
@@ -97,10 +97,7 @@ def capture_report(captures: Captures, path=None, subject: str = None, columns: 
         rows[2].append(fit_size(draw_landmarks(image, subject.landmarks_2d[j, 0], fitted)))
         rows[3].append(fit_size(draw_mesh(image, *mesh) if mesh else draw_landmarks(image, fitted, colours=((230, 40, 40),))))
     sheet = np.concatenate([np.concatenate(r, 1) for r in rows])
-    plots = _plots(subject, camera, size)
-    wide = max(sheet.shape[1], plots.shape[1])
-    pad = lambda x: np.pad(x, ((0, 0), (0, wide - x.shape[1]), (0, 0)), constant_values=255)
-    picture = Image.fromarray(np.concatenate([pad(sheet), pad(plots)]))
+    picture = Image.fromarray(np.concatenate([sheet, _plots(subject, camera, sheet.shape[1], size)]))
     if path is not None:
         with atomic_path(resolve(path)) as tmp: picture.save(tmp)
     return picture

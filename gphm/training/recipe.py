@@ -125,7 +125,7 @@ def show_mean_mesh(model: GuidingModel, size: int = 200) -> Image.Image:
 def show_points(model, subjects=(0, 1), size: int = 4):
     "Centres of the Gaussians, from the front and the side, coloured by C."
     with torch.no_grad():
-        clouds = [("mean", model.X_0.cpu(), None)]
+        clouds = [("mean", model.X_0.detach().cpu(), None)]
         for s in subjects:
             if s < len(model.z_id):
                 g = model.gaussians(model.z_id[s]); clouds.append((f"subject {s}", g.X_ne.cpu(), g.C[:, :3].cpu().numpy()))
