@@ -1,30 +1,30 @@
 """The checks of .ci/run that are easier said in Python; `house.py NAME arguments`, without a name the static ones."""
-import io, json, os, re, shutil, subprocess, sys
+import json, re, shutil, subprocess, sys
 from pathlib import Path
 
 def static():
     "Runnable notebooks keep their parameters; the README's links, pictures and commands hold."
     import nbformat, papermill
-    tagged, meant = set(), set()
+    wrong, tagged, meant = [], set(), {"make_heads", "train_guiding", "train_gaussian", "reconstruct_avatar", "reenact"}
     for path in Path("nbs").glob("*.ipynb"):
         cells = nbformat.read(path, 4).cells
         if any("parameters" in c.metadata.get("tags", []) for c in cells): tagged.add(path.stem)
         if any("check_parameters(globals()" in c.source for c in cells): meant.add(path.stem)
-    meant |= {"make_heads", "train_guiding", "train_gaussian", "reconstruct_avatar", "reenact"}
-    assert meant == tagged, f"notebooks that read parameters: {sorted(meant)}; that carry the tag: {sorted(tagged)}"
+    if meant != tagged: wrong.append(f"notebooks that read parameters: {sorted(meant)}; that carry the tag: {sorted(tagged)}")
     for name in sorted(tagged):
         found = papermill.inspect_notebook(f"nbs/{name}.ipynb")
-        assert {"preset", "run_dir", "data_dir", "seed", "device"} <= set(found), f"{name}: papermill finds {list(found)}"
+        if not {"preset", "run_dir", "data_dir", "seed", "device"} <= set(found): wrong.append(f"{name}: papermill finds only {list(found)}")
     text = Path("README.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s#]+)", text):
-        assert re.match(r"[a-z]+:", target) or Path(target).exists(), f"README.md links {target}, which does not exist"
-    listed = {Path(p) for p in re.findall(r"\]\((nbs/[^)]+\.ipynb)\)", text)}
-    missing = {p for p in Path("nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts} - listed - {Path("nbs/index.ipynb")}
-    assert not missing, f"README.md does not list {sorted(map(str, missing))}"
+        if not re.match(r"[a-z]+:", target) and not Path(target).exists(): wrong.append(f"README.md links {target}, which does not exist")
+    listed = {Path(p) for p in re.findall(r"\]\((nbs/[^)]+\.ipynb)\)", text)} | {Path("nbs/index.ipynb")}
+    for path in sorted(Path("nbs").rglob("*.ipynb")):
+        if path not in listed and ".ipynb_checkpoints" not in path.parts: wrong.append(f"README.md does not list {path}")
     for command in ('pip install -e ".[dev]" && papermill nbs/train_gaussian.ipynb runs/train_gaussian.ipynb', "nbdev_test --n_workers 1 --do_print"):
-        assert command in text, f"README.md lacks the command {command}"
-    assert "TODO" not in text, "README.md still has a TODO"
-    assert Path("runs").is_dir(), "papermill does not make runs/; keep runs/.gitkeep"
+        if command not in text: wrong.append(f"README.md lacks the command {command}")
+    if "TODO" in text: wrong.append("README.md still has a TODO")
+    if not Path("runs").is_dir(): wrong.append("papermill does not make runs/; keep runs/.gitkeep")
+    if wrong: sys.exit("\n".join(wrong))
 
 def same(a, b):
     "Two summaries agree in everything but what time and memory it took."
