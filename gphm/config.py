@@ -82,6 +82,7 @@ class Config:
     face_weight: float = 1.        # of a pixel in the face box, in both photometric losses
     landmark_batch: int = 0        # extra frames a step for the landmark loss alone: the encoder's first teacher
     teacher_steps: int = 0         # steps before stage 1 in which only that loss is learned
+    shoulder: float = 0.           # weight of the loss that keeps points below the neck at rest when the head moves, then and with landmark_batch
     teacher_batch: int = 24        # frames a step in these
     teacher_lr: float = 2e-3       # with a cosine decay
     code_reg: float = 0.           # weight of |z_id|^2
@@ -103,15 +104,15 @@ PRESETS = {
         non_dim=64, grid=128, guiding_steps=1500, guiding_frames=2, guiding_views=2, batch=2, gaussian_steps=8000, gaussian_frames=2,
         gaussian_views=2, gaussian_lr=1e-3, gaussian_code_lr=3e-3, guiding_code_lr=3e-3, feature_lr=1e-3, mean_lr=1e-4,
         scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2, mouth_points=3000, face_points=15000, face_weight=3., landmark_batch=32,
-        lift_features=True, blendshapes=True, teacher_steps=1500, teacher_batch=64,
+        lift_features=True, blendshapes=True, teacher_steps=1500, shoulder=.5, teacher_batch=64,
         vgg_size=256, refine_from=.5, decay=.05, warmup=50, clip=1., save_every=500),
     "laptop": Config(
         preset="laptop", subjects=14, expressions=12, views=12, test_views=4, conditions=2, image_size=128, face_size=64,
-        exp_dim=32, non_dim=32, id_dim=64, width=128, layers=2, inj_layers=4, encoder_width=16, refine_width=16,
-        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=40, guiding_steps=600, guiding_frames=2,
-        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2700, gaussian_frames=2, gaussian_views=2,
+        exp_dim=32, non_dim=32, id_dim=64, width=96, layers=2, inj_layers=4, encoder_width=16, refine_width=16,
+        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=40, guiding_steps=500, guiding_frames=2,
+        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2600, gaussian_frames=2, gaussian_views=2,
         gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-4, feature_lr=1e-3, scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2,
-        opacity=.7, lift_features=True, blendshapes=True, teacher_steps=400, mouth_points=300, face_points=2500, face_weight=4., landmark_batch=12, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
+        opacity=.7, lift_features=True, blendshapes=True, teacher_steps=400, shoulder=.5, mouth_points=300, face_points=2500, face_weight=4., landmark_batch=8, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
         warmup=20, clip=1., save_every=100, test_images=160),
 }
 PRESETS["smoke"] = replace(

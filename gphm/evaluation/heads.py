@@ -14,7 +14,7 @@ from ..core import GPHMError
 from ..data.frames import FrameSet
 from .metrics import score_frames
 from ..model.gaussian import GaussianModel
-from ..training.batches import frontal_views, unit
+from ..training.batches import frontal_views, reference_views, unit
 
 # %% ../../nbs/evaluation/heads.ipynb #4f987804
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def held_out(train: FrameSet, # drives
     keep = torch.linspace(0, len(views) - 1, min(limit, len(views))).round().long()
     # a stride through shuffled views, so that no camera is favoured
     order = torch.as_tensor(np.random.default_rng(0).permutation(len(views)))[keep].sort().values.to(views.device)
-    return HeldOut(views[order, 0], views[order, 1], test, unit(train.face_images[n, v]), unit(train.nonface_images[n, v]), other)
+    return HeldOut(views[order, 0], views[order, 1], test, unit(train.face_images[n, v]), unit(train.nonface_images[n, reference_views(train)]), other)
 
 @torch.no_grad()
 def render_held_out(model, h: HeldOut, expression_of: Tensor | None = None, # [N] row whose face drives row n

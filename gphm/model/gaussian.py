@@ -109,6 +109,12 @@ class GaussianModel(HeadModel):
 
     def landmark_features(self) -> Tensor: return self.H_P
 
+    def shoulder_points(self, numbers, count: int) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
+        "Random points below the shoulder line, and their features; none if there are none."
+        below = (self.X_0[:, 1] < self.shoulder_line()).nonzero()[:, 0]
+        if len(below): below = below[torch.as_tensor(numbers.integers(0, len(below), count), device=below.device)]
+        return self.X_0[below].detach(), self.H_0.index_select(0, below)
+
     def gaussians(self, z_id: Tensor) -> Gaussians: # [id_dim]
         "Equations 5, 6, 10 and 11."
         H = self.identity(z_id, self.H_0)

@@ -103,6 +103,14 @@ class GuidingModel(HeadModel):
                              h.index_select(0, at).view(-1, 2, h.shape[1]))
         return MeanMesh(X_0, H_0, faces)
 
+    def shoulder_points(self, numbers, count: int) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
+        "Random points of the box, below the shoulder line, and the field's features there."
+        low = torch.tensor(self.grid.center) - self.grid.extent
+        top = torch.tensor([*(low + 2*self.grid.extent).tolist()])
+        top[1] = max(self.shoulder_line(), low[1] + .05)
+        x = (low + torch.as_tensor(numbers.random((count, 3)), dtype=torch.float32)*(top - low)).to(self.P_0.device)
+        return x, self.field(x)[1]
+
     def landmark_features(self) -> Tensor: # [68, width]
         "Features of the landmarks, from the same field as the vertices'."
         return self.field(self.P_0)[1]

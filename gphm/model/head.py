@@ -99,6 +99,19 @@ class HeadModel(nn.Module):
         P = self.P_0 + cfg.deform_scale*self.f_id(hidden)
         return P + cfg.deform_scale*self.f_exp(hidden, codes.exp)
 
+    def still(self, codes: Codes, z_id: Tensor, # [B, id_dim], a code for each row of `codes`
+              X_0: Tensor, H_0: Tensor,         # [K, 3], [K, width] points far below the landmarks, where w_exp = 0
+             ) -> tuple[Tensor, Tensor]:        # [B, K, 3] X_ne, [B, K, 3] X_can
+        "Neutral points of B identities, and where the motion code puts them."
+        cfg = self.cfg
+        hidden = self.f_inj(H_0, cfg.id_scale*z_id)
+        X_ne = X_0 + cfg.deform_scale*self.f_id(hidden)
+        return X_ne, X_ne + cfg.deform_scale*self.f_non(hidden, codes.non)
+
+    def shoulder_line(self) -> float:
+        "Canonical height below which points are taken to rest in the world: 0.3 head lengths under the chin."
+        return float(self.P_0[8, 1].detach()) - .3
+
     @torch.no_grad()
     def clamp_codes(self):
         "Keep every |z_id| <= 1 (section 3.4)."

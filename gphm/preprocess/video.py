@@ -126,11 +126,11 @@ def fingerprint(path: Path) -> str:
 
 def write_clip(clip: Clip, out, resolution: int, progress: bool = False):
     "Add the frames of a prepared clip to a `SubjectWriter` that has one camera; the model's codes go into `fit.npz`."
-    f, zoom = clip.fit, resolution/clip.frames.shape[1]
+    f, zoom, points = clip.fit, resolution/clip.frames.shape[1], clip.fit.landmarks_3d
     for j, i in enumerate(tqdm(f.index, desc="writing", disable=not progress, leave=False)):
         image = _resize(on_white(clip.frames[i], clip.alpha[i]), resolution)
         mask = np.round(255*_resize(clip.alpha[i].astype(np.float32), resolution)).astype(np.uint8)
-        out.add_frame(f"{i:05d}", f"{i:05d}", f.scale, f.R[j], f.t[j], f.landmarks_3d[j], clip.landmarks.points[i][None]*zoom, [True], [image], [mask])
+        out.add_frame(f"{i:05d}", f"{i:05d}", f.scale, f.R[j], f.t[j], points[j], clip.landmarks.points[i][None]*zoom, [True], [image], [mask])
     np.savez(out.folder/"fit.npz", identity=f.identity.numpy(), expression=f.expression.numpy(), offsets=f.offsets.numpy())
 
 def clip_camera(clip: Clip, resolution: int) -> Camera:
