@@ -23,7 +23,7 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["gphm", "gphm.*"]) + ["gphm_assets"],
     package_dir={"gphm_assets": "data/assets"},
-    package_data={"gphm_assets": ["*.npz", "*.json", "*.md"]},
+    package_data={"gphm_assets": ["*.npz", "*.json", "*.md", "prior/*"]},
     include_package_data=False,
     install_requires=cfg["requirements"].split(),
     extras_require=extras,

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'FREE', 'optimizer_tensors', 'restore_optimizer', 'save_checkpoint', 'read_checkpoint', 'open_run',
-           'load_model']
+           'load_model', 'pack_model']
 
 # %% ../../nbs/training/checkpoint.ipynb #c382f319
 from dataclasses import asdict
@@ -87,3 +87,13 @@ def load_model(folder, device="cpu"):
                         "the two files are of different runs") from None
     model.info = info
     return model.to(device).eval()
+
+def pack_model(folder, out):
+    "A finished run's model in half precision, with its config.json and summary.json: small enough to pass on; `load_model` reads it."
+    folder, out = resolve(folder), resolve(out)
+    tensors, _, step, seconds = read_checkpoint(folder)
+    if not (folder/"summary.json").is_file(): raise GPHMError(f"{folder} has no summary.json; only a finished run is packed")
+    out.mkdir(parents=True, exist_ok=True)
+    half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+    with atomic_path(out/"checkpoint.safetensors") as tmp: save_file(half, tmp, metadata=dict(format="gphm-1", step=str(step), seconds=repr(seconds)))
+    for name in ("config.json", "summary.json"): write_json(out/name, read_json(folder/name))
