@@ -82,6 +82,7 @@ class Config:
     face_weight: float = 1.        # of a pixel in the face box, in both photometric losses
     landmark_batch: int = 0        # extra frames a step for the landmark loss alone: the encoder's first teacher
     teacher_steps: int = 0         # steps before stage 1 in which only that loss is learned
+    motion_teacher: float = 0.     # weight of a lesson in which all landmarks' motions count alike, instead of eq. 15's head lengths
     shoulder: float = 0.           # weight of the loss that keeps points below the neck at rest when the head moves, then and with landmark_batch
     teacher_batch: int = 24        # frames a step in these
     teacher_lr: float = 2e-3       # with a cosine decay

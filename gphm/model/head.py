@@ -43,6 +43,7 @@ class HeadModel(nn.Module):
         self.f_col = MLP(W, cfg.channels, W, cfg.layers, gain=.3)
         self.E_exp = Encoder(cfg.exp_dim, cfg.encoder_width, cfg.face_size, cfg.normalize_faces)
         self.E_non = Encoder(cfg.non_dim, cfg.encoder_width, cfg.face_size, cfg.normalize_faces)
+        self.face_head = nn.Linear(cfg.exp_dim, 68*3) if cfg.motion_teacher else None     # for the teacher alone (training.stage)
         self.refine = Refine(cfg.channels, cfg.refine_width, cfg.refine_residual)
         self.z_id = nn.Parameter(torch.randn(subjects, cfg.id_dim)*.1/math.sqrt(cfg.id_dim))   # as NPHM
         self.P_0 = nn.Parameter(landmarks.clone().float())

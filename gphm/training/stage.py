@@ -20,7 +20,7 @@ from ..model.guiding import GuidingModel, Rendered
 from ..model.perceptual import Lpips
 from .batches import Batch, Sampler, canonical_landmarks
 from .checkpoint import open_run, read_checkpoint, restore_optimizer, save_checkpoint
-from .losses import crop_square, landmark_loss, laplacian, photometric, pixel_weights, silhouette_iou
+from .losses import crop_square, landmark_loss, laplacian, photometric, pixel_weights, scaled_landmark_loss, silhouette_iou
 
 # %% ../../nbs/training/stage.ipynb #bf05f2f5
 def parameter_groups(model, cfg: Config) -> list[dict]:
@@ -76,7 +76,11 @@ def teacher_losses(model, cfg: Config, sampler: Sampler, step: int, count: int =
     b = sampler.draw_lesson(step, count or cfg.landmark_batch)
     codes = model.encode(b.face, b.nonface)
     P = model.landmarks(codes, model.z_id.index_select(0, b.subject), model.landmark_features())
-    terms = dict(teach=cfg.landmark*landmark_loss(P, b.landmarks))
+    if cfg.motion_teacher:
+        read = model.face_head(codes.exp).unflatten(1, (68, 3))
+        terms = dict(teach=.1*cfg.motion_teacher*scaled_landmark_loss(P, b.landmarks, sampler.sigma),
+                     read=cfg.motion_teacher*(read - b.motion).square().mean())
+    else: terms = dict(teach=cfg.landmark*landmark_loss(P, b.landmarks))
     if cfg.shoulder:
         X_0, H_0 = model.shoulder_points(rng(cfg.seed, "shoulders", step), 64)
         if len(X_0):
@@ -88,7 +92,7 @@ def teacher_losses(model, cfg: Config, sampler: Sampler, step: int, count: int =
 # %% ../../nbs/training/stage.ipynb #85d2b95d
 def teach_encoders(model: GuidingModel, cfg: Config, sampler: Sampler, progress: bool = True) -> dict[str, float]:
     "`teacher_steps` of these losses for codes, encoders, f_inj, f_id, f_exp and landmarks; returns the means of the last ones."
-    parts = [getattr(model, n) for n in ("E_exp", "E_non", "f_inj", "f_id", "f_exp", "f_non", "lift") if getattr(model, n) is not None]
+    parts = [getattr(model, n) for n in ("E_exp", "E_non", "face_head", "f_inj", "f_id", "f_exp", "f_non", "lift") if getattr(model, n) is not None]
     opt = torch.optim.Adam([model.z_id, *(p for m in parts for p in m.parameters())], cfg.teacher_lr)
     last = []
     for step in tqdm(range(cfg.teacher_steps), "teacher", disable=not progress):
