@@ -51,6 +51,7 @@ class Morphable:
     landmarks: Tensor   # [68] vertex of each iBUG landmark
     action_labels: tuple
 
+# %% ../../nbs/data/basis.ipynb #d30e5201
 @dataclass(frozen=True, eq=False)
 class HeadBasis:
     "The baked head. P = V + 6 points: the vertices and six joints (three of the neck, head, left eye, right eye)."
@@ -115,7 +116,7 @@ class HeadBasis:
         w = torch.cat([race/race.sum(1, keepdim=True), *(interpolation_weights(value[k], a) for k, a in ANCHORS.items())], 1)
         return torch.where(self.products > 0, w[:, None], 1).prod(-1) @ self.projection
 
-# %% ../../nbs/data/basis.ipynb #d30e5201
+# %% ../../nbs/data/basis.ipynb #8ec062c4
 def rest(basis: HeadBasis, phenotypes=None, locals=None, actions=None) -> Tensor:
     "Rest shape [B, P, 3] (vertices, then the six joints), metres, origin between the ear canals."
     c, l, a = basis.phenotype_coefficients(phenotypes), basis.encode(locals, basis.local_labels), basis.encode(actions, basis.action_labels)
@@ -160,7 +161,7 @@ def head_length(basis: HeadBasis, v: Tensor) -> Tensor:
     skin = basis.vertices_of("skin")
     return v[:, skin, 1].amax(1) - v[:, basis.landmarks[8], 1]
 
-# %% ../../nbs/data/basis.ipynb #8ec062c4
+# %% ../../nbs/data/basis.ipynb #5cb57cc0
 EXCLUDED = ("head-trans", "head-angle", "head-age", "neck-trans", "neck-scale-vert", "mouth-trans-out", "nose-trans-out")
 SMALL = ("forehead-nubian-incr", "forehead-scale-vert-incr", "head-scale-vert-incr", "head-back-scale-depth-incr", "head-scale-depth-incr",
     "head-scale-horiz-incr", "chin-height-incr", "ear-shape-triangle", "ear-trans-up", "ear-flap-incr", "ear-wing-incr", "ear-rot-forward",
@@ -182,7 +183,7 @@ def sample_shapes(basis: HeadBasis, g: np.random.Generator, count: int, std=.25)
         if l.startswith("r-"): loc[:, i] = loc[:, basis.local_labels.index("l-" + l[2:])] + wobble[:, i]
     return torch.tensor(ph, dtype=torch.float32), torch.tensor(np.clip(loc, -1, 1), dtype=torch.float32)
 
-# %% ../../nbs/data/basis.ipynb #5cb57cc0
+# %% ../../nbs/data/basis.ipynb #f9db01d2
 @functools.lru_cache(maxsize=2)
 def canonical(basis: HeadBasis, components=80, people=800, seed=0) -> Morphable:
     "Mean, principal identity directions and actions in the canonical frame, from `people` sampled adults."

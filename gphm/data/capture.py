@@ -178,6 +178,7 @@ def _open_image(path, size=None, mode="RGB", decode=True):
     except (OSError, SyntaxError, ValueError) as e:
         raise GPHMError(f"{path}: the picture is broken or truncated ({e}); make it again or delete its subject") from None
 
+# %% ../../nbs/data/capture.ipynb #6938565e
 @dataclass(frozen=True)
 class Subject:
     "One person of a capture; pictures are read on demand."
@@ -232,7 +233,7 @@ class Captures:
             raise GPHMError(f"{self.root}: there is no subject {name!r}; there are {', '.join(self.subjects)}")
         return self.members[name]
 
-# %% ../../nbs/data/capture.ipynb #37cc3ecd
+# %% ../../nbs/data/capture.ipynb #ec63aa7c
 def _list_pictures(folder, kind, frame, expected):
     "{(kind, frame, stem): path} of one folder of pictures; every name in `expected` must be there."
     here = folder/kind/frame
@@ -300,7 +301,7 @@ def _read_subject(folder, name, check):
     with ThreadPoolExecutor(4) as pool: list(pool.map(lambda job: _open_image(*job, decode=check == "full"), jobs))
     return Subject(folder, name, cameras, list(poses), expressions, poses, *landmarks, files)
 
-# %% ../../nbs/data/capture.ipynb #6938565e
+# %% ../../nbs/data/capture.ipynb #058080b9
 def _check_splits(splits, members, path):
     for name, split in splits.items():
         if not isinstance(split, dict):

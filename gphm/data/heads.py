@@ -207,6 +207,7 @@ def _announce(root, spec, cameras, subjects, left):
     size = pictures*(spec["resolution"]/128)**1.7*BYTES_128/1e6 + subjects*spec["expressions"]*spec["conditions"]*(spec["resolution"]/128)**1.7*.9*BYTES_128/1e6
     log.info(f"writing {pictures} pictures of {subjects} synthetic heads to {root} ({left} heads to go, about {size:.0f} MB on disk in all)")
 
+# %% ../../nbs/data/heads.ipynb #bfd753c8
 def _processes(spec, cameras, left):
     seconds = left*spec["expressions"]*cameras*.018*(spec["resolution"]/128)**1.7 + .5*(left + spec["lenders"])
     return (os.cpu_count() or 1) if seconds > 15 else 1

@@ -101,6 +101,7 @@ class Hair:
     part: np.ndarray     # [M] zeros
     rows: int = ROWS + 1
 
+# %% ../../nbs/data/heads_hair.ipynb #0bfd1368
 def sheet(basis: HeadBasis, look: Look, style: Style):
     "The grid of points [COLUMNS + 1, ROWS + 1, 3] and the thickness there, in paint space."
     sphere, column = skull_tables(basis)
@@ -153,7 +154,7 @@ def strand_texture(look: Look, ends, size=(256, 512)):
     cover = smoothstep(1.0, .97, v + .06*ragged*calm)
     return np.concatenate([c.clip(0, 1), cover[..., None]], -1).astype(np.float32)
 
-# %% ../../nbs/data/heads_hair.ipynb #0bfd1368
+# %% ../../nbs/data/heads_hair.ipynb #12199581
 def make_hair(basis: HeadBasis, look: Look):
     "The `Hair` of a look, or None for a bald or shaved head."
     if look.style in ("bald", "buzz"): return None

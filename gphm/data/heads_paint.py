@@ -193,6 +193,7 @@ def lid_lines(basis: HeadBasis, place):
         out.append(np.exp(-(d/.0013)**2))
     return out
 
+# %% ../../nbs/data/heads_paint.ipynb #5b8e0e9c
 def paint_skin(p, part, masks, look, lid_line):
     "Linear RGB [N, 3] and gloss [N] of skin, lips, lids, beard, brows, scalp."
     skin, s = np.array(look.skin), look.seed % 101
@@ -259,7 +260,7 @@ def paint_teeth(chart, box, upper):
     neck = (.40 if upper else .50) + .06*np.cos(nearest*40)
     return mix(c, [.34, .10, .095], smoothstep(neck + .05, neck - .05, h))*(1 - .25*smoothstep(.6, 1, np.abs(s)))[:, None]
 
-# %% ../../nbs/data/heads_paint.ipynb #69949cb0
+# %% ../../nbs/data/heads_paint.ipynb #9d5be34f
 TEETH = dict(teeth_upper=(.005, .83, .60, .06), teeth_lower=(.005, .91, .60, .06))
 EYE_DISC = (.84, .80, .15)
 

@@ -220,6 +220,7 @@ def strike(sitter: Sitter,
         tangents = np.ascontiguousarray(sitter.hair.strands @ np.asarray(R).T)
     return Posed(v, normals, hair, hair_normals, tangents, float(np.clip(.35 + gap/.016, .4, 1)), np.ascontiguousarray(np.asarray(R)[:, 1]))
 
+# %% ../../nbs/data/studio.ipynb #a7503936
 def seamless(normals, rows):
     "Average the normals of the sheet's first and last column, which are the same line, and of the crown."
     n = normals.reshape(-1, rows, 3).copy()

@@ -71,6 +71,7 @@ def render_held_out(model, h: HeldOut, expression_of: Tensor | None = None, # [N
         images.append(out.image[0, 0].clamp(0, 1))
     return torch.stack(images)
 
+# %% ../../nbs/evaluation/heads.ipynb #3112745e
 @torch.no_grad()
 def evaluate_heads(model, train: FrameSet, test: FrameSet, limit: int = 200, progress: bool = True) -> tuple[dict, dict]:
     """Score held-out cameras. Returns `test/...` numbers, and what was scored: truth, render, masks, names, landmarks.

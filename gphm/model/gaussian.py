@@ -115,6 +115,12 @@ class GaussianModel(HeadModel):
         if len(below): below = below[torch.as_tensor(numbers.integers(0, len(below), count), device=below.device)]
         return self.X_0[below].detach(), self.H_0.index_select(0, below)
 
+    def points_near_landmarks(self, numbers, count: int, spread: float = .04) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
+        "Random Gaussians within 2 `spread` of the mean landmarks, and their features; none if there are none."
+        near = (torch.cdist(self.P_0.detach(), self.X_0.detach()).amin(0) < 2*spread).nonzero()[:, 0]
+        if len(near): near = near[torch.as_tensor(numbers.integers(0, len(near), count), device=near.device)]
+        return self.X_0[near].detach(), self.H_0.index_select(0, near)
+
     def gaussians(self, z_id: Tensor) -> Gaussians: # [id_dim]
         "Equations 5, 6, 10 and 11."
         H = self.identity(z_id, self.H_0)

@@ -94,6 +94,7 @@ class Lesson:
     motion: Tensor    # [B, 68, 3] landmark_motion
     rest: tuple       # A [B, 3, 3], b [B, 3] of rest_motion
 
+# %% ../../nbs/training/batches.ipynb #3337d243
 class Sampler:
     "Draws batches from a FrameSet; the same step gives the same batch."
     def __init__(self, data: FrameSet, cfg: Config, stage: str, frames: int, views: int):

@@ -98,6 +98,7 @@ def show_expressions(scored: dict, count: int = 8) -> Image.Image:
     if scored["foreign"] is not None: rows.append([scored["foreign"][i] for i in pick])
     return _grid(rows)
 
+# %% ../../nbs/training/recipe.ipynb #1b8ddd85
 def show_course(run: Run):
     "Every term of the loss over the steps."
     rows = run.metrics()
