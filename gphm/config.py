@@ -94,7 +94,8 @@ class Config(StageConfig):
     vgg_size: int = 0              # pixels of the crop around the face that L_vgg sees; 0 is the whole image
     vgg_every: int = 1             # steps between evaluations of L_vgg (its weight grows by the same factor)
     face_weight: float = 1.        # of a pixel in the face box, in both photometric losses
-    landmark_batch: int = 0        # extra frames a step for the landmark loss alone: the encoder's first teacher
+    landmark_batch: int = 0        # extra frames of a step for the lessons alone: the encoders' first teachers
+    lesson_every: int = 1          # steps between those
     teacher_steps: int = 0         # steps before stage 1 in which only that loss is learned
     motion_teacher: float = 0.     # weight of lessons in which all landmarks' motions count alike, beside eq. 15's head lengths
     reading_steps: int = 0         # steps before those, in which E_exp alone learns to read that motion off faces
@@ -126,11 +127,11 @@ PRESETS = {
     "laptop": Config(
         preset="laptop", subjects=14, expressions=12, views=12, test_views=4, conditions=2, image_size=128, face_size=64,
         exp_dim=32, non_dim=32, id_dim=64, width=96, layers=2, inj_layers=4, encoder_width=16, refine_width=16,
-        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=40, guiding_steps=460, guiding_frames=2,
-        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2450, gaussian_frames=2, gaussian_views=2,
+        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=40, guiding_steps=420, guiding_frames=2,
+        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2250, gaussian_frames=2, gaussian_views=2,
         gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-4, feature_lr=1e-3, scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2,
-        opacity=.7, lift_features=True, blendshapes=True, reading_steps=400, teacher_steps=250, handover_steps=400, motion_teacher=.05, shoulder=.5, mouth_points=300, face_points=2500,
-        face_weight=4., landmark_batch=8, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
+        opacity=.7, lift_features=True, blendshapes=True, reading_steps=400, teacher_steps=250, handover_steps=300, motion_teacher=.05, shoulder=.5, mouth_points=300, face_points=2500,
+        face_weight=4., landmark_batch=8, lesson_every=3, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
         warmup=20, clip=1., save_every=100, test_images=160),
 }
 PRESETS["smoke"] = replace(

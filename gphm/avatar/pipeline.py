@@ -14,7 +14,7 @@ import numpy as np, torch
 from PIL import Image
 from .avatar import Avatar, load_avatar, save_avatar
 from .reconstruct import Finetune, _frame_batch, finetune, finetune_rule, fit_identity, render_frames
-from .reenact import reenact, side_by_side, write_video
+from .reenactment import reenact, side_by_side, write_video
 from ..config import Config
 from ..core import GPHMError, Run, asset, code_identity, find_root, log, peak_memory_gb, read_json, relative, resolve, write_json
 from ..data.capture import Captures, open_captures

@@ -15,7 +15,7 @@ from ..core import GPHMError, Run, code_identity, log, peak_memory_gb, read_json
 from ..data.capture import Captures, open_captures
 from ..data.frames import FrameSet, load_frames
 from ..data.heads import write_heads
-from ..evaluation.heads import evaluate_heads
+from ..evaluation.heads import evaluate_heads, motion_explained
 from ..evaluation.metrics import save_scored
 from ..model.guiding import GuidingModel
 from ..rendering.mesh import render_mesh
@@ -49,6 +49,7 @@ def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameS
              "memory/peak_gb": round(peak_memory_gb(), 2)}
     if hasattr(model, "X_0"): facts["model/gaussians"] = len(model.X_0)
     facts["model/parameters"] = sum(p.numel() for p in model.parameters())
+    facts |= {f"test/motion_{k}": v for k, v in motion_explained(model, train, test).items()}
     if guiding: facts |= {f"guiding/{k}": v for k, v in guiding.items() if k.startswith(("test/", "train/"))}
     run.finish(**facts, **scores)
     return run.summary, scored

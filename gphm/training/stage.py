@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['parameter_groups', 'rate_factor', 'step_losses', 'perceptual_term', 'expression_lesson', 'read_lesson',
-           'shoulder_lesson', 'teacher_losses', 'learn', 'parameters_of', 'teach_encoders', 'teach_gaussians',
+           'shoulder_lesson', 'teacher_losses', 'learn', 'parameters_of', 'teach_encoders', 'look', 'teach_gaussians',
            'picture', 'train_stage', 'save_sample']
 
 # %% ../../nbs/training/stage.ipynb #0fecb41c
-import math, time
+import copy, math, time
 import numpy as np, torch
 from PIL import Image
 from torch import Tensor
@@ -140,17 +140,26 @@ def teach_encoders(model: GuidingModel, cfg: Config, sampler: Sampler, progress:
     model.clamp_codes()
     return out
 
+def look(model: GaussianModel, subject: int, rows: Tensor) -> Tensor: # [K, channels + 11]
+    "Colour, place (tenths of a head length) and attributes of some Gaussians of a subject at rest."
+    H = model.identity(model.z_id[subject], model.H_0[rows])
+    return torch.cat([model.colour(H), 10*model.neutral(model.X_0[rows], H), model.f_att(H)], 1)
+
 def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progress: bool = True) -> dict[str, float]:
-    "`handover_steps` of the lessons for the networks that move Gaussians and for their features, with the encoders as they are."
+    "`handover_steps` of the lessons for the networks that move Gaussians and for their features, with the encoders and the heads' look as they are."
+    before = copy.deepcopy(model).requires_grad_(False)
+    def keep(step):
+        numbers = rng(cfg.seed, "keep", step)
+        subject, rows = int(numbers.integers(len(model.z_id))), torch.as_tensor(numbers.integers(0, len(model.X_0), 1024), device=model.X_0.device)
+        return (look(model, subject, rows) - look(before, subject, rows)).abs().mean()
     def lessons(step):
         b = sampler.draw_lesson(-1 - step, cfg.teacher_batch)
         with torch.no_grad(): codes = model.encode(b.face, b.nonface)
         terms = expression_lesson(model, cfg, sampler, b, codes, step)
-        return {k: v for k, v in terms.items() if k != "read"} | (shoulder_lesson(model, cfg, b, codes, step) if cfg.shoulder else {})
-    taught = parameters_of(model, "f_inj", "f_id", "f_exp", "f_non", "H_P", "H_0", "z_id")
-    out = learn([dict(params=taught, lr=2*cfg.teacher_lr)], cfg.handover_steps, cfg, lessons, "hand-over", progress)
-    model.clamp_codes()
-    return out
+        terms = {k: v for k, v in terms.items() if k != "read"} | (shoulder_lesson(model, cfg, b, codes, step) if cfg.shoulder else {})
+        return terms | dict(keep=keep(step))
+    taught = parameters_of(model, "f_inj", "f_id", "f_exp", "f_non", "f_col", "f_att", "H_P", "H_0")
+    return learn([dict(params=taught, lr=2*cfg.teacher_lr)], cfg.handover_steps, cfg, lessons, "hand-over", progress)
 
 # %% ../../nbs/training/stage.ipynb #d151a47f
 def picture(batch: Batch, out: Rendered) -> np.ndarray: # [rows, columns, 3] uint8
@@ -199,7 +208,7 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
         for item in range(cfg.batch):
             part = step_losses(model, cfg, sampler.draw(step, item), step, refine, lpips)
             part = {k: v/cfg.batch for k, v in part.items()}
-            if item == 0 and cfg.landmark_batch: part |= teacher_losses(model, cfg, sampler, step)
+            if item == 0 and cfg.landmark_batch and step % cfg.lesson_every == 0: part |= teacher_losses(model, cfg, sampler, step)
             loss = sum(part.values())
             loss.backward()
             total += loss.item()
