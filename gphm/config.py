@@ -95,12 +95,11 @@ class Config(StageConfig):
     vgg_every: int = 1             # steps between evaluations of L_vgg (its weight grows by the same factor)
     face_weight: float = 1.        # of a pixel in the face box, in both photometric losses
     landmark_batch: int = 0        # extra frames of a step for the lessons alone: the encoders' first teachers
-    lesson_every: int = 1          # steps between those
     teacher_steps: int = 0         # steps before stage 1 in which only that loss is learned
     motion_teacher: float = 0.     # weight of lessons in which all landmarks' motions count alike, beside eq. 15's head lengths
-    reading_steps: int = 0         # steps before those, in which E_exp alone learns to read that motion off faces
+    reading_steps: int = 0         # steps at the hand-over, in which E_exp alone learns to read that motion off faces
     shoulder: float = 0.           # weight of the loss that keeps points below the neck at rest when the head moves, then and with landmark_batch
-    handover_steps: int = 0        # steps before stage 2, in which the networks learn to move Gaussians as landmarks move
+    handover_steps: int = 0        # steps after those, in which the networks learn to move Gaussians as landmarks move
     teacher_batch: int = 24        # frames a step in these
     teacher_lr: float = 2e-3       # with a cosine decay; twice that at the hand-over
     code_reg: float = 0.           # weight of |z_id|^2
@@ -122,16 +121,16 @@ PRESETS = {
         non_dim=64, grid=128, guiding_steps=1500, guiding_frames=2, guiding_views=2, batch=2, gaussian_steps=8000, gaussian_frames=2,
         gaussian_views=2, gaussian_lr=1e-3, gaussian_code_lr=3e-3, guiding_code_lr=3e-3, feature_lr=1e-3, mean_lr=1e-4,
         scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2, mouth_points=3000, face_points=15000, face_weight=3., landmark_batch=32,
-        lift_features=True, blendshapes=True, reading_steps=1000, teacher_steps=1000, handover_steps=1000, motion_teacher=.05, shoulder=.5, teacher_batch=64,
+        lift_features=True, blendshapes=True, reading_steps=1000, teacher_steps=1000, handover_steps=1000, motion_teacher=.02, shoulder=.5, teacher_batch=64,
         vgg_size=256, refine_from=.5, decay=.05, warmup=50, clip=1., save_every=500),
     "laptop": Config(
         preset="laptop", subjects=14, expressions=12, views=12, test_views=4, conditions=2, image_size=128, face_size=64,
         exp_dim=32, non_dim=32, id_dim=64, width=96, layers=2, inj_layers=4, encoder_width=16, refine_width=16,
-        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=40, guiding_steps=420, guiding_frames=2,
-        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2250, gaussian_frames=2, gaussian_views=2,
+        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=40, guiding_steps=460, guiding_frames=2,
+        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2300, gaussian_frames=2, gaussian_views=2,
         gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-4, feature_lr=1e-3, scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2,
-        opacity=.7, lift_features=True, blendshapes=True, reading_steps=400, teacher_steps=250, handover_steps=300, motion_teacher=.05, shoulder=.5, mouth_points=300, face_points=2500,
-        face_weight=4., landmark_batch=8, lesson_every=3, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
+        opacity=.7, lift_features=True, blendshapes=True, reading_steps=400, teacher_steps=400, handover_steps=300, motion_teacher=.02, shoulder=.5, mouth_points=300, face_points=2500,
+        face_weight=4., landmark_batch=8, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
         warmup=20, clip=1., save_every=100, test_images=160),
 }
 PRESETS["smoke"] = replace(

@@ -115,13 +115,6 @@ class GuidingModel(MeanField):
         x = (low + torch.as_tensor(numbers.random((count, 3)), dtype=torch.float32)*(top - low)).to(self.P_0.device)
         return x, self.field(x)[1]
 
-    def points_near_landmarks(self, numbers, count: int, spread: float = .04) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
-        "Random points around the mean landmarks, `spread` head lengths away, and the field's features there."
-        P = self.P_0.detach()
-        x = P[torch.as_tensor(numbers.integers(0, len(P), count), device=P.device)]
-        x = x + torch.as_tensor(spread*numbers.normal(size=(count, 3)), dtype=x.dtype, device=x.device)
-        return x, self.field(x)[1]
-
     def landmark_features(self) -> Tensor: # [68, width]
         "Features of the landmarks, from the same field as the vertices'."
         return self.field(self.P_0)[1]

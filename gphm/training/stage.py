@@ -75,9 +75,9 @@ def perceptual_term(lpips: Lpips, out: Rendered, batch: Batch, cfg: Config) -> T
 
 # %% ../../nbs/training/stage.ipynb #85d2b95d
 def expression_lesson(model, cfg: Config, sampler: Sampler, b: Lesson, codes: Codes, step: int) -> dict[str, Tensor]:
-    "Face image -> code -> 68 points (eq. 15), and with `motion_teacher` the motion of those and of points around them."
+    "Face image -> code -> 68 points (eq. 15), and with `motion_teacher`, in stage 2, the motion of those and of Gaussians around them."
     z = model.z_id.index_select(0, b.subject)
-    if not cfg.motion_teacher: return dict(teach=cfg.landmark*landmark_loss(model.landmarks(codes, z, model.landmark_features()), b.landmarks))
+    if not (cfg.motion_teacher and isinstance(model, GaussianModel)): return dict(teach=cfg.landmark*landmark_loss(model.landmarks(codes, z, model.landmark_features()), b.landmarks))
     terms = dict(read=read_lesson(model, cfg, b, codes.exp))
     codes, motion = Codes(codes.exp.detach(), codes.non), b.motion*sampler.sigma[:, None]
     P_ne, P = model.expressive(codes, z, model.P_0, model.landmark_features())
@@ -126,16 +126,11 @@ def parameters_of(model, *names: str) -> list:
     return [p for part in parts if part is not None for p in (part.parameters() if isinstance(part, torch.nn.Module) else [part])]
 
 def teach_encoders(model: GuidingModel, cfg: Config, sampler: Sampler, progress: bool = True) -> dict[str, float]:
-    "Reading, then `teacher_steps` of all lessons for codes, encoders, f_inj, f_id, f_exp and f_non; returns the means of the last losses."
-    def reading(step):                                    # negative steps: other draws than the stage's own
-        b = sampler.draw_lesson(-1 - cfg.teacher_steps - step, cfg.teacher_batch)
-        return dict(read=read_lesson(model, cfg, b, model.E_exp(b.face)))
-    def lessons(step):
+    "`teacher_steps` of the lessons for codes, encoders, f_inj, f_id, f_exp and f_non; returns the means of the last losses."
+    def lessons(step):                                    # negative steps: other draws than the stage's own
         model.clamp_codes()
         return teacher_losses(model, cfg, sampler, -1 - step, cfg.teacher_batch)
-    if cfg.motion_teacher:
-        learn([dict(params=parameters_of(model, "E_exp", "face_head"), lr=cfg.teacher_lr)], cfg.reading_steps, cfg, reading, "reading faces", progress)
-    taught = parameters_of(model, "z_id", "E_exp", "E_non", "face_head", "f_inj", "f_id", "f_exp", "f_non", "lift")
+    taught = parameters_of(model, "z_id", "E_exp", "E_non", "f_inj", "f_id", "f_exp", "f_non", "lift")
     out = learn([dict(params=taught, lr=cfg.teacher_lr)], cfg.teacher_steps, cfg, lessons, "teacher", progress)
     model.clamp_codes()
     return out
@@ -146,7 +141,11 @@ def look(model: GaussianModel, subject: int, rows: Tensor) -> Tensor: # [K, chan
     return torch.cat([model.colour(H), 10*model.neutral(model.X_0[rows], H), model.f_att(H)], 1)
 
 def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progress: bool = True) -> dict[str, float]:
-    "`handover_steps` of the lessons for the networks that move Gaussians and for their features, with the encoders and the heads' look as they are."
+    "Reading for E_exp, then `handover_steps` for the networks that move Gaussians and for their features, with the encoders and the heads' look as they are."
+    def reading(step):
+        b = sampler.draw_lesson(-1 - cfg.handover_steps - step, cfg.teacher_batch)
+        return dict(read=read_lesson(model, cfg, b, model.E_exp(b.face)))
+    learn([dict(params=parameters_of(model, "E_exp", "face_head"), lr=cfg.teacher_lr)], cfg.reading_steps, cfg, reading, "reading faces", progress)
     before = copy.deepcopy(model).requires_grad_(False)
     def keep(step):
         numbers = rng(cfg.seed, "keep", step)
@@ -156,7 +155,7 @@ def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progres
         b = sampler.draw_lesson(-1 - step, cfg.teacher_batch)
         with torch.no_grad(): codes = model.encode(b.face, b.nonface)
         terms = expression_lesson(model, cfg, sampler, b, codes, step)
-        terms = {k: v for k, v in terms.items() if k != "read"} | (shoulder_lesson(model, cfg, b, codes, step) if cfg.shoulder else {})
+        terms = {k: 3*v if k in ("move", "near") else v for k, v in terms.items() if k != "read"} | (shoulder_lesson(model, cfg, b, codes, step) if cfg.shoulder else {})
         return terms | dict(keep=keep(step))
     taught = parameters_of(model, "f_inj", "f_id", "f_exp", "f_non", "f_col", "f_att", "H_P", "H_0")
     return learn([dict(params=taught, lr=2*cfg.teacher_lr)], cfg.handover_steps, cfg, lessons, "hand-over", progress)
@@ -193,7 +192,7 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
     start = time.perf_counter() - before
     if first == 0 and stage == "guiding":
         model.start_as_sphere(cfg.seed, progress=progress)
-    for teach, taught in ((teach_encoders, stage == "guiding" and cfg.teacher_steps), (teach_gaussians, stage == "gaussian" and cfg.handover_steps)):
+    for teach, taught in ((teach_encoders, stage == "guiding" and cfg.teacher_steps), (teach_gaussians, stage == "gaussian" and cfg.motion_teacher and cfg.handover_steps)):
         if first == 0 and taught: log.info("lessons: " + ", ".join(f"{k} {v:.4f}" for k, v in teach(model, cfg, sampler, progress).items()))
     refine_step = int(cfg.refine_from*steps)
     lpips = Lpips("vgg").to(device) if stage == "gaussian" and cfg.vgg and cfg.vgg_size != -1 else None
@@ -208,7 +207,7 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
         for item in range(cfg.batch):
             part = step_losses(model, cfg, sampler.draw(step, item), step, refine, lpips)
             part = {k: v/cfg.batch for k, v in part.items()}
-            if item == 0 and cfg.landmark_batch and step % cfg.lesson_every == 0: part |= teacher_losses(model, cfg, sampler, step)
+            if item == 0 and cfg.landmark_batch: part |= teacher_losses(model, cfg, sampler, step)
             loss = sum(part.values())
             loss.backward()
             total += loss.item()
