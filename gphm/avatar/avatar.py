@@ -45,6 +45,7 @@ class Avatar(nn.Module):
         for name, size in sizes.items(): setattr(self, name, nn.Parameter(torch.zeros(size)))
         self.register_buffer("P_0", torch.zeros(68, 3))
         self.register_buffer("neutral_non", torch.zeros(cfg.non_dim))
+        self.register_buffer("mean_exp", torch.zeros(cfg.exp_dim))     # of the frames it was made from
 
     @classmethod
     @torch.no_grad()

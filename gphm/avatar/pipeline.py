@@ -124,7 +124,7 @@ def render_identity(model, z_id, data: FrameSet): # [N, H, W, 3]
 def drive(avatar: Avatar, driver: FrameSet, run_dir, own: bool, neck: str = "", fps: float = 25.):
     "Reenact, write `reenactment.mp4` (driver beside avatar) and frames; score if the driver is the avatar's own person."
     run = Run(run_dir)
-    render = reenact(avatar, driver, None if own else avatar.info.get("scale"), neck or ("driver" if own else "fixed")).cpu()
+    render = reenact(avatar, driver, None if own else avatar.info.get("scale"), neck or ("driver" if own else "fixed"), relative=not own).cpu()
     truth = driver.images[:, 0].cpu()
     write_video(run.dir/"reenactment.mp4", side_by_side(truth, render), fps)
     write_json(run.dir/"reenactment.json", dict(synthetic=True, tool="gphm", avatar=avatar.info.get("source"), consent=avatar.info.get("consent"), driver=list(driver.subject_names)))

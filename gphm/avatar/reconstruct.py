@@ -148,7 +148,10 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
         if (step + 1) % save_every == 0 or step + 1 == ft.steps:
             tensors = {k: v.detach().cpu().contiguous().clone() for k, v in (avatar.state_dict() | optimizer_tensors(opt)).items()}
             with atomic_path(path) as tmp: save_file(tensors, tmp, metadata=dict(step=str(step + 1), seconds=repr(time.perf_counter() - start)))
-    with torch.no_grad(): avatar.neutral_non.copy_(avatar.E_non(unit(data.nonface_images[:1, 0]))[0])
+    with torch.no_grad():
+        avatar.neutral_non.copy_(avatar.E_non(unit(data.nonface_images[:1, 0]))[0])
+        rows, views = torch.arange(len(data), device=data.visible.device), data.visible.float().argmax(1)
+        avatar.mean_exp.copy_(avatar.E_exp(unit(data.face_images[rows, views])).mean(0))
     return avatar
 
 @torch.no_grad()

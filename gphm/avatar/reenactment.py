@@ -15,6 +15,7 @@ from .avatar import Avatar
 from .reconstruct import _frame_batch
 from ..core import GPHMError, atomic_path, resolve
 from ..data.frames import FrameSet
+from ..training.batches import unit
 from ..model.head import Codes
 
 # %% ../../nbs/avatar/reenactment.ipynb #7d4ae3bb
@@ -46,20 +47,25 @@ def drive_pose(avatar_scale: Tensor, scale: Tensor, R: Tensor, t: Tensor, world_
     in_camera = (Rc @ t[..., None])[..., 0] + tc
     return avatar_scale.expand_as(scale), R, (Rc.transpose(-1, -2) @ (ratio*in_camera - tc)[..., None])[..., 0]
 
-# %% ../../nbs/avatar/reenactment.ipynb #404826d8
+# %% ../../nbs/avatar/reenactment.ipynb #f2ed9630
 @torch.no_grad()
 def reenact(avatar: Avatar, driver: FrameSet, # one camera's frames of any person
             scale: float | None = None,       # of the avatar's own head pose; None is the driver's
             neck: str = "driver",             # or "fixed"
+            relative: bool = False,           # expressions count from the driver's mean, and are added to the avatar's
             progress: bool = True) -> Tensor: # [N, H, W, 3]
     "The avatar in the driver's place."
     if neck not in ("driver", "fixed"): raise GPHMError(f"neck is {neck!r}; 'driver' or 'fixed' was expected")
     avatar.eval()
+    shift = 0.
+    if relative:
+        views = driver.visible.float().argmax(1)
+        shift = avatar.mean_exp - torch.stack([avatar.E_exp(unit(driver.face_images[n, v])[None])[0] for n, v in enumerate(views)]).mean(0)
     images = []
     for n in tqdm(range(len(driver)), "reenacting", disable=not progress):
         b = _frame_batch(driver, [n], avatar.X_ne.device)
         codes = avatar.encode(b.face, b.nonface)
-        if neck == "fixed": codes = Codes(codes.exp, avatar.neutral_non[None])
+        codes = Codes(codes.exp + shift, avatar.neutral_non[None] if neck == "fixed" else codes.non)
         pose = b.pose if scale is None else drive_pose(torch.tensor([scale], device=b.K.device), *b.pose, b.world_to_camera[:, 0])
         images.append(avatar(codes, pose, b.world_to_camera, b.K, driver.image_size).image[0, 0].clamp(0, 1))
     return torch.stack(images)
