@@ -14,7 +14,7 @@ import numpy as np, torch
 from PIL import Image
 from .avatar import Avatar, load_avatar, save_avatar
 from .reconstruct import Finetune, _frame_batch, finetune, finetune_rule, fit_identity, render_frames
-from .reenactment import reenact, side_by_side, write_video
+from .reenactment import RELATIVE_FROM, reenact, side_by_side, write_video
 from ..config import Config
 from ..core import GPHMError, Run, asset, code_identity, find_root, log, peak_memory_gb, read_json, relative, resolve, write_json
 from ..data.capture import Captures, open_captures
@@ -124,14 +124,16 @@ def render_identity(model, z_id, data: FrameSet): # [N, H, W, 3]
 def drive(avatar: Avatar, driver: FrameSet, run_dir, own: bool, neck: str = "", fps: float = 25.):
     "Reenact, write `reenactment.mp4` (driver beside avatar) and frames; score if the driver is the avatar's own person."
     run = Run(run_dir)
-    render = reenact(avatar, driver, None if own else avatar.info.get("scale"), neck or ("driver" if own else "fixed"), relative=not own).cpu()
+    relative = not own and len(driver) >= RELATIVE_FROM
+    if not own: log.info(f"{len(driver)} frames of another person: " + ("expressions count from their mean" if relative else f"codes drive as they are, a mean needs {RELATIVE_FROM}"))
+    render = reenact(avatar, driver, None if own else avatar.info.get("scale"), neck or ("driver" if own else "fixed"), relative).cpu()
     truth = driver.images[:, 0].cpu()
     write_video(run.dir/"reenactment.mp4", side_by_side(truth, render), fps)
     write_json(run.dir/"reenactment.json", dict(synthetic=True, tool="gphm", avatar=avatar.info.get("source"), consent=avatar.info.get("consent"), driver=list(driver.subject_names)))
     (run.dir/"frames").mkdir(exist_ok=True)
     for name, im in zip(driver.frame_names, render): Image.fromarray((im*255).round().byte().numpy()).save(run.dir/"frames"/f"{name}.png")
     facts = {"frames": len(driver), "device": str(driver.K.device), "backend": "gsplat+nvdiffrast" if driver.K.device.type == "cuda" else "cpu",
-             "preset": avatar.cfg.preset, "code": code_identity(), "fps": fps}
+             "preset": avatar.cfg.preset, "code": code_identity(), "fps": fps, "relative": relative}
     if own: facts |= _score(truth, render, driver, "test")
     run.finish(**facts)
     pick = torch.linspace(0, len(render) - 1, min(8, len(render))).round().long()

@@ -77,11 +77,15 @@ def perceptual_term(lpips: Lpips, out: Rendered, batch: Batch, cfg: Config) -> T
 def expression_lesson(model, cfg: Config, sampler: Sampler, b: Lesson, codes: Codes, step: int) -> dict[str, Tensor]:
     "Face image -> code -> 68 points (eq. 15), and with `motion_teacher`, in stage 2, the motion of those and of Gaussians around them."
     z = model.z_id.index_select(0, b.subject)
-    if not (cfg.motion_teacher and isinstance(model, GaussianModel)): return dict(teach=cfg.landmark*landmark_loss(model.landmarks(codes, z, model.landmark_features()), b.landmarks))
-    terms = dict(read=read_lesson(model, cfg, b, codes.exp))
-    codes, motion = Codes(codes.exp.detach(), codes.non), b.motion*sampler.sigma[:, None]
+    moves, terms = cfg.motion_teacher and isinstance(model, GaussianModel), {}
+    if moves:
+        terms["read"] = read_lesson(model, cfg, b, codes.exp)
+        codes = Codes(codes.exp.detach(), codes.non)
     P_ne, P = model.expressive(codes, z, model.P_0, model.landmark_features())
-    terms |= dict(teach=cfg.landmark*landmark_loss(P, b.landmarks), move=cfg.motion_teacher*motion_loss(P - P_ne, motion, sampler.sigma))
+    terms["teach"] = cfg.landmark*landmark_loss(P, b.landmarks)
+    if not moves: return terms
+    motion = b.motion*sampler.sigma[:, None]
+    terms["move"] = cfg.motion_teacher*motion_loss(P - P_ne, motion, sampler.sigma)
     X_0, H_0 = model.points_near_landmarks(rng(cfg.seed, "near", step), 96)
     if len(X_0):
         X_ne, X = model.expressive(codes, z, X_0, H_0)
@@ -155,12 +159,14 @@ def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progres
         b = sampler.draw_lesson(-1 - step, cfg.teacher_batch)
         with torch.no_grad(): codes = model.encode(b.face, b.nonface)
         terms = expression_lesson(model, cfg, sampler, b, codes, step)
-        terms = {k: 3*v if k in ("move", "near") else v for k, v in terms.items() if k != "read"} | (shoulder_lesson(model, cfg, b, codes, step) if cfg.shoulder else {})
+        del terms["read"]                                     # the encoder rests
+        for k in {"move", "near"} & set(terms): terms[k] = 3*terms[k]      # no images to outweigh here
+        if cfg.shoulder: terms |= shoulder_lesson(model, cfg, b, codes, step)
         return terms | dict(keep=keep(step))
     taught = parameters_of(model, "f_inj", "f_id", "f_exp", "f_non", "f_col", "f_att", "H_P", "H_0")
     return learn([dict(params=taught, lr=2*cfg.teacher_lr)], cfg.handover_steps, cfg, lessons, "hand-over", progress)
 
-# %% ../../nbs/training/stage.ipynb #d151a47f
+# %% ../../nbs/training/stage.ipynb #6be356ae
 def picture(batch: Batch, out: Rendered) -> np.ndarray: # [rows, columns, 3] uint8
     "Truth, the raw RGB channels, and the final image, for each frame's views; the driving face at the left."
     F, V, H, W = batch.masks.shape
@@ -168,7 +174,7 @@ def picture(batch: Batch, out: Rendered) -> np.ndarray: # [rows, columns, 3] uin
     rows = [torch.cat([face[f], *(torch.cat([batch.images[f, v], out.features[f, v, ..., :3], out.image[f, v]], 1) for v in range(V))], 1) for f in range(F)]
     return (torch.cat(rows).detach().cpu().clamp(0, 1)*255).round().byte().numpy()
 
-# %% ../../nbs/training/stage.ipynb #6be356ae
+# %% ../../nbs/training/stage.ipynb #369ad920
 def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, **facts) -> Run:
     """Train `model` in place (either stage) and return its run; resumes from `run_dir`, and does nothing if it is complete.
     `facts` are stored in config.json and must agree on resumption."""
@@ -192,8 +198,9 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
     start = time.perf_counter() - before
     if first == 0 and stage == "guiding":
         model.start_as_sphere(cfg.seed, progress=progress)
-    for teach, taught in ((teach_encoders, stage == "guiding" and cfg.teacher_steps), (teach_gaussians, stage == "gaussian" and cfg.motion_teacher and cfg.handover_steps)):
-        if first == 0 and taught: log.info("lessons: " + ", ".join(f"{k} {v:.4f}" for k, v in teach(model, cfg, sampler, progress).items()))
+    if first == 0 and (cfg.teacher_steps if stage == "guiding" else cfg.motion_teacher and cfg.handover_steps):
+        teach = teach_encoders if stage == "guiding" else teach_gaussians
+        log.info("lessons: " + ", ".join(f"{k} {v:.4f}" for k, v in teach(model, cfg, sampler, progress).items()))
     refine_step = int(cfg.refine_from*steps)
     lpips = Lpips("vgg").to(device) if stage == "gaussian" and cfg.vgg and cfg.vgg_size != -1 else None
     model_parameters = [p for g in opt.param_groups for p in g["params"]]
