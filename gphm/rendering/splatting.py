@@ -38,16 +38,20 @@ def check_shapes(tensors, image_size, background):
     if len(set(devices.values())) > 1: raise GPHMError(f"the tensors are on several devices, {devices}; move them to one")
     return B, N, C
 
-def check_values(tensors):
-    "Refuse NaN, infinity and impossible values, naming the first Gaussian that has one."
+def check_values(tensors, compiled=None):
+    "Refuse NaN, infinity and impossible values, naming the first Gaussian that has one; `compiled` is `splat_cpu`, or None."
     t = {name: x.detach() if x.is_cuda else x.detach().numpy() for name, x in tensors.items()}
-    q, s, o, E, K = (t[name] for name in ("quats", "scales", "opacities", "world_to_camera", "K"))
-    finite = torch.isfinite if q.__class__ is Tensor else np.isfinite
+    few = [t.pop(name) for name in ("world_to_camera", "K", "background") if name in t]
+    E, K = few[:2]
     with np.errstate(all="ignore"):
-        bad = (((q*q).sum(-1) == 0).any() | (s < 0).any() | (o < 0).any() | (o > 1).any()
-               | (K[:, 0, 0] <= 0).any() | (K[:, 1, 1] <= 0).any() | (K[:, 0, 1] != 0).any()
+        bad = ((K[:, 0, 0] <= 0).any() | (K[:, 1, 1] <= 0).any() | (K[:, 0, 1] != 0).any()
                | (abs(E[:, 3, :3]) > 1e-4).any() | (abs(E[:, 3, 3] - 1) > 1e-4).any())
-        for x in t.values(): bad = bad | ~finite(x.sum())                      # a sum may overflow: then nothing is found
+        if compiled: bad = bad or not all(np.isfinite(x).all() for x in few) or not compiled.sound(*(x.reshape(-1) for x in t.values()))
+        else:
+            q, s, o = (t[name] for name in ("quats", "scales", "opacities"))
+            finite = torch.isfinite if q.__class__ is Tensor else np.isfinite
+            bad = bad | ((q*q).sum(-1) == 0).any() | (s < 0).any() | (o < 0).any() | (o > 1).any()
+            for x in (*few, *t.values()): bad = bad | ~finite(x.sum())         # a sum may overflow: then nothing is found
     if bad: explain({name: x.detach() for name, x in tensors.items()})
 
 def explain(t):
@@ -114,7 +118,7 @@ def splat(means: Tensor,            # [N,3] or [B,N,3] world
           background=None,          # [C], zeros if None
           *, near=0.01,             # Gaussians not farther than this are not drawn; world units
           threads=None,             # CPU threads, torch.get_num_threads() if None
-          backend=None,             # "cpu", "gsplat" or "reference"; by the tensors' device if None
+          backend=None,             # "cpu", "plain", "gsplat" or "reference"; by the tensors' device if None
          ) -> Splats:
     """Splat Gaussians for B cameras; what has no batch dimension is shared by the cameras.
 
@@ -129,26 +133,27 @@ def splat(means: Tensor,            # [N,3] or [B,N,3] world
     if threads is not None and (threads != int(threads) or threads < 1):
         raise GPHMError(f"threads is {threads}; 1 or more was expected")
     backend = backend or ("gsplat" if means.is_cuda else "cpu")
-    if backend not in ("cpu", "gsplat", "reference"):
-        raise GPHMError(f"unknown backend {backend!r}; use 'cpu', 'gsplat' or 'reference'")
+    if backend not in ("cpu", "plain", "gsplat", "reference"):
+        raise GPHMError(f"unknown backend {backend!r}; use 'cpu', 'plain', 'gsplat' or 'reference'")
     if backend != "reference" and means.is_cuda != (backend == "gsplat"):
         raise GPHMError(f"backend {backend!r} was asked for, but the tensors are on {means.device}; move them, or backend=None")
-    if backend == "cpu" and not compiled(): backend = "reference"
+    kernels = compiled() if backend in ("cpu", "plain") else None
+    if not kernels and backend != "gsplat": backend = "reference"
     if backend != "reference" or means.dtype != torch.float64: tensors = {name: x.float() for name, x in tensors.items()}
-    check_values(tensors)
+    check_values(tensors, kernels)
     *gaussians, E, K = (tensors[name] if name in ("world_to_camera", "K") or tensors[name].ndim == n else tensors[name][None]
                         for name, n in zip(names, (3, 3, 3, 2, 3, 3, 3)))
     background, size = tensors.get("background", gaussians[4].new_zeros(C)), tuple(int(s) for s in image_size)
     if backend == "gsplat" and N*C > 0: return splat_gsplat(load_gsplat(), *gaussians, E, K, background, size, float(near))
-    if backend != "cpu": return splat_reference(*gaussians, E, K, size, background, near=near)   # also gsplat's empty cases
-    from gphm.rendering.splat_cpu import SplatCPU
-    return Splats(*SplatCPU.apply(*gaussians, E, K, background, size, float(near), int(threads or torch.get_num_threads())))
+    if not kernels: return splat_reference(*gaussians, E, K, size, background, near=near)   # also gsplat's empty cases
+    room = kernels.splat_plain if backend == "plain" else kernels.working_room()
+    return Splats(*kernels.SplatCPU.apply(*gaussians, E, K, background, size, float(near), int(threads or torch.get_num_threads()), room))
 
 @functools.cache
-def compiled() -> bool:
-    "Whether the CPU kernels can be imported and compiled here; if not, the reason is logged, once."
-    try: from gphm.rendering.splat_cpu import cpu_kernels_work
+def compiled():
+    "The module of the CPU kernels, or None if they cannot be imported and compiled here; the reason is logged, once."
+    try: splat_cpu = importlib.import_module("gphm.rendering.splat_cpu")
     except Exception as e:                                                     # numba or llvmlite missing, or broken somehow
         log.warning("the CPU splatting kernels cannot be imported (%s); the slow torch reference is used instead", e)
-        return False
-    return cpu_kernels_work()
+        return None
+    return splat_cpu if splat_cpu.working_room() else None

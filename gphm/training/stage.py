@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['parameter_groups', 'rate_factor', 'step_losses', 'perceptual_term', 'expression_lesson', 'read_lesson',
            'shoulder_lesson', 'teacher_losses', 'learn', 'parameters_of', 'teach_encoders', 'look', 'teach_gaussians',
-           'picture', 'train_stage', 'save_sample']
+           'picture', 'training_step', 'train_stage', 'save_sample']
 
 # %% ../../nbs/training/stage.ipynb #0fecb41c
 import copy, math, time
@@ -175,6 +175,26 @@ def picture(batch: Batch, out: Rendered) -> np.ndarray: # [rows, columns, 3] uin
     return (torch.cat(rows).detach().cpu().clamp(0, 1)*255).round().byte().numpy()
 
 # %% ../../nbs/training/stage.ipynb #369ad920
+def training_step(model, opt, cfg: Config, sampler: Sampler, step: int, steps: int, refine: bool, lpips: Lpips | None = None):
+    "One step of either stage: the loss, and its terms. A loss that is not finite changes nothing."
+    total, terms = 0., {}
+    opt.zero_grad(set_to_none=True)
+    for item in range(cfg.batch):
+        part = step_losses(model, cfg, sampler.draw(step, item), step, refine, lpips)
+        part = {k: v/cfg.batch for k, v in part.items()}
+        if item == 0 and cfg.landmark_batch: part |= teacher_losses(model, cfg, sampler, step)
+        loss = sum(part.values())
+        loss.backward()
+        total += loss.item()
+        for k, v in part.items(): terms[k] = terms.get(k, 0.) + v.item()
+    if not math.isfinite(total): return total, terms
+    if cfg.clip: torch.nn.utils.clip_grad_norm_([p for g in opt.param_groups for p in g["params"]], cfg.clip)
+    factor = rate_factor(step, steps, cfg)
+    for g in opt.param_groups: g["lr"] = g["start"]*factor
+    opt.step()
+    model.clamp_codes()
+    return total, terms
+
 def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, **facts) -> Run:
     """Train `model` in place (either stage) and return its run; resumes from `run_dir`, and does nothing if it is complete.
     `facts` are stored in config.json and must agree on resumption."""
@@ -203,30 +223,15 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
         log.info("lessons: " + ", ".join(f"{k} {v:.4f}" for k, v in teach(model, cfg, sampler, progress).items()))
     refine_step = int(cfg.refine_from*steps)
     lpips = Lpips("vgg").to(device) if stage == "gaussian" and cfg.vgg and cfg.vgg_size != -1 else None
-    model_parameters = [p for g in opt.param_groups for p in g["params"]]
     model.train()
     bar = tqdm(range(first, steps), f"{stage} stage", initial=first, total=steps, disable=not progress)
     for step in bar:
         if stage == "guiding" and step % cfg.sdf_refresh == 0: model.refresh()
         refine = step >= refine_step
-        total, terms = 0., {}
-        opt.zero_grad(set_to_none=True)
-        for item in range(cfg.batch):
-            part = step_losses(model, cfg, sampler.draw(step, item), step, refine, lpips)
-            part = {k: v/cfg.batch for k, v in part.items()}
-            if item == 0 and cfg.landmark_batch: part |= teacher_losses(model, cfg, sampler, step)
-            loss = sum(part.values())
-            loss.backward()
-            total += loss.item()
-            for k, v in part.items(): terms[k] = terms.get(k, 0.) + v.item()
+        total, terms = training_step(model, opt, cfg, sampler, step, steps, refine, lpips)
         if not math.isfinite(total):
             raise GPHMError(f"the loss of the {stage} stage became {total} at step {step}; the last good checkpoint is kept in {run.dir}: "
                             "lower the rates, or set clip, and start again")
-        if cfg.clip: torch.nn.utils.clip_grad_norm_(model_parameters, cfg.clip)
-        factor = rate_factor(step, steps, cfg)
-        for g in opt.param_groups: g["lr"] = g["start"]*factor
-        opt.step()
-        model.clamp_codes()
         if step % 10 == 0 or step == steps - 1:
             run.log(step + 1, loss=total, seconds=round(time.perf_counter() - start, 2), **terms)
             bar.set_postfix(loss=f"{total:.3f}")
