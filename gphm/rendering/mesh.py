@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 import torch.nn.functional as F
+from torch.utils.weak import WeakIdKeyDictionary
 
 from ..core import GPHMError
-from .mesh_kernels import (antialias_one, antialias_one_backward, each_camera, edge_table, find_crossings,
-                                         interpolate_one, interpolate_one_backward, rasterize_one, rasterize_one_backward)
+from .mesh_kernels import (antialias_one, antialias_one_backward, each_band, each_camera, edge_table, find_crossings,
+                                         interpolate_one, interpolate_one_backward, rasterize_one, rasterize_one_backward,
+                                         rasterize_rows)
 from .mesh_cuda import antialias_cuda, interpolate_cuda, rasterize_cuda
 
 # %% ../../nbs/rendering/mesh.ipynb #94693972
@@ -74,7 +76,7 @@ class _Rasterize(torch.autograd.Function):
         B, (H, W), h_, f_ = len(h), size, _np(h), _np(faces)
         ids, bary, depth = torch.empty(B, H, W, dtype=torch.int64), h.new_empty(B, H, W, 3), h.new_empty(B, H, W)
         i_, b_, d_ = ids.numpy(), bary.numpy(), depth.numpy()
-        each_camera(lambda b: rasterize_one(h_[b], f_, near, i_[b], b_[b], d_[b]), B)
+        each_band(lambda b, top, bottom: rasterize_rows(h_[b], f_, near, top, bottom, i_[b], b_[b], d_[b]), B, H)
         ctx.save_for_backward(h, faces, ids)
         ctx.mark_non_differentiable(ids)
         return ids, bary, depth
@@ -121,7 +123,7 @@ class _Interpolate(torch.autograd.Function):
         (B, H, W), C, A = ids.shape, attributes.shape[-1], len(attributes)
         out = bary.new_zeros(B, H*W, C)
         a_, b_, i_, f_, o_ = _np(attributes), _np(bary).reshape(B, -1, 3), _np(ids).reshape(B, -1), _np(faces), out.numpy()
-        each_camera(lambda b: interpolate_one(a_[b % A], f_, i_[b], b_[b], o_[b]), B)
+        each_band(lambda b, p, q: interpolate_one(a_[b % A], f_, i_[b, p:q], b_[b, p:q], o_[b, p:q]), B, H*W, 16384)
         ctx.save_for_backward(attributes, bary, ids, faces)
         return out.view(B, H, W, C)
 
@@ -156,12 +158,19 @@ def interpolate(attributes: Tensor,    # [B, V, C] or [V, C] per vertex, or [F, 
     return _Interpolate.apply(attributes.to(dtype), bary.to(dtype), fragments.face_ids, faces.long())
 
 # %% ../../nbs/rendering/mesh.ipynb #7dbbb68d
+_tables = WeakIdKeyDictionary()
+
+def _edges_of(faces: Tensor, vertex_count: int) -> np.ndarray: # [E, 4]
+    stamp = None if faces.is_inference() else (faces._version, vertex_count)
+    if stamp is None or _tables.get(faces, (None,))[0] != stamp: _tables[faces] = stamp, edge_table(_np(faces), vertex_count)
+    return _tables[faces][1]
+
 class _Antialias(torch.autograd.Function):
     @staticmethod
     def forward(ctx, image, h, ids, depth, faces, near):
         image, out, (B, H, W) = image.contiguous(), image.clone(memory_format=torch.contiguous_format), ids.shape
         crossing = torch.empty(B, 2, H, W, dtype=torch.int64)
-        edges = edge_table(_np(faces), h.shape[1])
+        edges = _edges_of(faces, h.shape[1])
         x_, h_, i_, d_, c_, o_ = _np(image), _np(h), _np(ids), _np(depth), crossing.numpy(), out.numpy()
         def one(b):
             find_crossings(h_[b], edges, i_[b], d_[b], near, c_[b])

@@ -65,7 +65,7 @@ def raster_forward(thread, ranges, start, ids, most, splats, features, C, backgr
 # %% ../../nbs/rendering/splat_plain.ipynb #bd99683a
 @subroutine
 def back_to_front(splats, F, C, n, seen, alphas, through, R, x, y, V, z_bar, sums):
-    "Add one pixel's part of the gradients to sums [N, padded + GRADS]; R is what lies behind the last Gaussian."
+    "Add one pixel's part of the gradients to sums [N, C + GRADS]; R is what lies behind the last Gaussian."
     for k in range(n - 1, -1, -1):
         i, a, T = seen[k], alphas[k], through[k]
         S, w, row, g = splats[i, 7]*z_bar, a*T, sums[i], sums[i][-GRADS:]

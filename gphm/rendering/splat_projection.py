@@ -234,20 +234,19 @@ def point_gradient(lens, t, gu, gv, gz, gJ):
 
 # %% ../../nbs/rendering/splat_projection.ipynb #2088c1b8
 @subroutine
-def collect(sums, first, last, i, C, padded, grad_features, bf, m):
+def collect(sums, first, last, i, C, grad_features, bf, m):
     "Add up one Gaussian's sums over the slots: features into grad_features, the rest into m."
     m[:] = f32(0)
     for slot in range(first, last):
         row = sums[slot, i]
         for c in range(C): grad_features[bf, i, c] += row[c]
-        for j in range(GRADS): m[j] += row[padded + j]
+        for j in range(GRADS): m[j] += row[C + j]
 
 @kernel()
 def project_backward(thread, threads, means, quats, scales, world_to_camera, K, W, H, splats, boxes, sums, slots,
                      g_means, g_quats, g_scales, g_opacities, g_features, g_cameras):
     "Add to the gradients (zeros at the start) of this thread's share of the Gaussians; g_cameras is [threads,B,12], float64."
     N, C = means.shape[1], g_features.shape[2]
-    padded = sums.shape[2] - GRADS
     m = np.empty(GRADS, np.float32)
     for b in range(world_to_camera.shape[0]):
         lens, (Wr, w) = lens_of(K[b], W, H), view_of(world_to_camera[b])
@@ -255,7 +254,7 @@ def project_backward(thread, threads, means, quats, scales, world_to_camera, K, 
         bo, bf, gW = b % g_opacities.shape[0], b % g_features.shape[0], g_cameras[thread, b]
         for i in range(N*thread//threads, N*(thread + 1)//threads):
             if boxes[b, i, 2] == 0: continue
-            collect(sums, slots[b], slots[b + 1], i, C, padded, g_features, bf, m)
+            collect(sums, slots[b], slots[b + 1], i, C, g_features, bf, m)
             x, s = row3(means, bm, i), row3(scales, bs, i)
             q, n = unit_quat(row4(quats, bq, i))
             t, R = transform(Wr, w, x), rotation(q)

@@ -248,24 +248,25 @@ def read_lanes(image, pixel, x, y, W, H, scratch):
 
 # %% ../../nbs/rendering/splat_tiles.ipynb #8b54fdd1
 @inlined
-def add_rows(ids, lo, n, tile_grads, G, sums):
-    "sums[ids[lo+m]*G + j] += tile_grads[m*G + j]."
+def add_rows(ids, lo, n, C, tile_grads, G, sums):
+    "sums[ids[lo+m]] += the C features and GRADS sums of tile_grads[m], without the padding between them."
     for m in range(n):
-        i, j = np.intp(ids[lo + m])*G, 0
-        while j + 16 <= G:
-            store(sums, i + j, add(load(sums, i + j), load(tile_grads, m*G + j)))
-            j += 16
-        while j < G:
-            sums[i + j] += tile_grads[m*G + j]
-            j += 1
+        i, t, c = np.intp(ids[lo + m])*(C + GRADS), m*G, 0
+        while c + 16 <= C:
+            store(sums, i + c, add(load(sums, i + c), load(tile_grads, t + c)))
+            c += 16
+        while c < C:
+            sums[i + c] += tile_grads[t + c]
+            c += 1
+        for j in range(GRADS): sums[i + C + j] += tile_grads[t + G - GRADS + j]
 
 @kernel(*USES)
 def raster_backward(thread, ranges, slot0, start, ids, most, splats, features, C, background, W, H, lists, lengths,
                     V_image, V_alpha, V_depth, with_depth, sums):
-    "Sum the gradients of each Gaussian over this thread's tiles into sums [slots, N, C padded to 16 + GRADS]."
+    "Sum the gradients of each Gaussian over this thread's tiles into sums [slots, N, C + GRADS]."
     columns, rows = (W + TILE - 1)//TILE, (H + TILE - 1)//TILE
-    N, G, cameras = splats.shape[1], sums.shape[2], features.shape[0]
-    padded, C4 = G - GRADS, (C + 3)//4*4
+    N, cameras, padded, C4 = splats.shape[1], features.shape[0], (C + 15)//16*16, (C + 3)//4*4
+    G = padded + GRADS
     flat_splats, flat_features, flat_sums = splats.reshape(-1), features.reshape(-1), sums.reshape(-1)
     weights, alphas, through, worth, q, moments = [np.empty(most*16 + 128, np.float32) for _ in range(6)]
     index, scratch = np.empty(most + 16, np.int32), np.empty(16, np.float32)
@@ -300,4 +301,4 @@ def raster_backward(thread, ranges, slot0, start, ids, most, splats, features, C
             scatter(weights, index, seen, V, padded, tile_grads, G)
             for j in range(0, seen, 4): moments4(q, j, moments)
             add_moments(seen, index, moments, tile_splats, f32(x + 0.5), f32(y + 0.5), tile_grads, G)
-        add_rows(ids, lo, n, tile_grads, G, flat_sums[slot*N*G:])
+        add_rows(ids, lo, n, C, tile_grads, G, flat_sums[slot*N*(C + GRADS):])
