@@ -49,6 +49,7 @@ class Record:
     blocks: tuple        # lists of the 4x4 blocks and their lengths
     shares: Shares
     room: object         # splat_tiles or splat_plain
+    rest: np.ndarray     # [B,H,W] the transmittance behind the last Gaussian; 1 - alpha would have lost its digits
 
 def few(threads, Gaussians):
     "Fewer threads where a thread would have less to do than it costs to wake it, some 60 microseconds."
@@ -68,12 +69,12 @@ def render(means, quats, scales, opacities, features, world_to_camera, K, backgr
     ids, most = np.empty(start[-1], np.int32), int(counts.max())
     on_threads(fill_tiles, sorting, sorting, order, visible, boxes, columns, start, ids)
     shares = share_tiles(start, threads, columns*rows)
-    out, alpha, depth = np.empty((B, H, W, C), np.float32), np.empty((B, H, W), np.float32), np.empty((B, H, W), np.float32)
+    out, rest, depth = np.empty((B, H, W, C), np.float32), np.empty((B, H, W), np.float32), np.empty((B, H, W), np.float32)
     lists, lengths = np.empty(16*len(ids), np.int32), np.empty(16*B*columns*rows, np.int32)
     on_threads(room.raster_forward, threads, shares.ranges, start, ids, most, splats, features, C, background, W, H,
-               out.reshape(-1), alpha.reshape(-1), depth.reshape(-1), lists, lengths)
+               out.reshape(-1), rest.reshape(-1), depth.reshape(-1), lists, lengths)
     inputs = (means, quats, scales, opacities, features, world_to_camera, K, background)
-    return out, alpha, depth, Record(inputs, size, splats, boxes, (start, ids, most), (lists, lengths), shares, room)
+    return out, 1 - rest, depth, Record(inputs, size, splats, boxes, (start, ids, most), (lists, lengths), shares, room, rest)
 
 # %% ../../nbs/rendering/splat_cpu.ipynb #0f4ade4c
 def gradients(record, V, V_alpha, V_depth=None):
@@ -118,7 +119,6 @@ class SplatCPU(torch.autograd.Function):
     def forward(ctx, means, quats, scales, opacities, features, world_to_camera, K, background, size, near, threads, room):
         tensors = (means, quats, scales, opacities, features, world_to_camera, K, background)
         out, alpha, depth, ctx.record = render(*(x.detach().contiguous().numpy() for x in tensors), size, near, threads, room)
-        ctx.alpha = alpha
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         return torch.from_numpy(out), torch.from_numpy(alpha)[..., None], torch.from_numpy(depth)[..., None]
@@ -128,10 +128,10 @@ class SplatCPU(torch.autograd.Function):
     def backward(ctx, V, V_alpha, V_depth):
         ctx.saved_tensors                                     # torch's check that no input was changed in place meanwhile
         zeros = lambda v, *shape: np.zeros(shape, np.float32) if v is None else v.contiguous().numpy()
-        V, V_alpha = zeros(V, *ctx.alpha.shape, len(ctx.record.inputs[-1])), zeros(V_alpha, *ctx.alpha.shape)
+        V, V_alpha = zeros(V, *ctx.record.rest.shape, len(ctx.record.inputs[-1])), zeros(V_alpha, *ctx.record.rest.shape)
         grads = gradients(ctx.record, V, V_alpha, None if V_depth is None else V_depth.contiguous().numpy())
         g_background = None
-        if ctx.needs_input_grad[7]: g_background = torch.from_numpy(np.einsum("bhwc,bhw->c", V, 1 - ctx.alpha))
+        if ctx.needs_input_grad[7]: g_background = torch.from_numpy(np.einsum("bhwc,bhw->c", V, ctx.record.rest))
         return *map(torch.from_numpy, grads), None, g_background, None, None, None, None
 
 # %% ../../nbs/rendering/splat_cpu.ipynb #51e1ef0b

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['f32', 'TILE', 'BLUR', 'ALPHA_MIN', 'SPLAT', 'GRADS', 'mul', 'mul_t', 't_mul', 'scale_columns', 'unit_quat',
            'rotation', 'quat_gradient', 'lens_of', 'view_of', 'transform', 'jacobian', 'row3', 'row4',
-           'project_forward', 'histograms', 'radix_sort', 'sort_cameras', 'fill_tiles', 'covariance_gradient',
+           'project_forward', 'histograms', 'radix_sort', 'sort_cameras', 'fill_tiles', 'footprint_gradient',
            'point_gradient', 'collect', 'project_backward']
 
 # %% ../../nbs/rendering/splat_projection.ipynb #719a0870
@@ -19,7 +19,7 @@ f32 = np.float32
 TILE = 16                    # pixels; a tile is 16 blocks of 4x4
 BLUR = f32(0.3)              # square pixels
 ALPHA_MIN = f32(1/255)       # a fainter Gaussian is not seen at a pixel
-SPLAT = 8                    # numbers a projected Gaussian: u, v, the half conic a, b, c, opacity, its reach, depth
+SPLAT = 8                    # numbers a projected Gaussian: u, v, the root a, b, c of half its conic, opacity, reach, depth
 GRADS = 8                    # sums a Gaussian gets back from the tiles: six moments, depth, one unused
 
 # %% ../../nbs/rendering/splat_projection.ipynb #4b28af0c
@@ -135,7 +135,8 @@ def project_forward(thread, threads, means, quats, scales, opacities, world_to_c
             reach = math.log(f32(255)*opacity)
             out = splats[b, i]
             out[0], out[1] = u, v
-            out[2], out[3], out[4] = f32(0.5)*c11/det, -c01/det, f32(0.5)*c00/det
+            a = math.sqrt(f32(0.5)*c11/det)
+            out[2], out[3], out[4] = a, -a*c01/c11, math.sqrt(f32(0.5)/c11)
             out[5], out[6], out[7] = opacity, reach, t[2]
             rx, ry = math.sqrt(f32(2)*reach*c00) - f32(0.5), math.sqrt(f32(2)*reach*c11) - f32(0.5)   # pixel centres at +0.5
             x0, x1 = max(math.floor((u - rx - f32(1))/f32(TILE)), f32(0)), min(math.floor((u + rx)/f32(TILE)) + f32(1), columns)
@@ -209,12 +210,14 @@ def fill_tiles(thread, threads, order, visible, boxes, columns, start, ids):
 
 # %% ../../nbs/rendering/splat_projection.ipynb #ad299734
 @subroutine
-def covariance_gradient(s, m):
-    "The gradients for u, v and for the covariance's entries 00, 01, 11 from the moments m."
-    A, B, C, half = f32(2)*s[2], s[3], f32(2)*s[4], f32(0.5)
-    xx, xy, yy = half*m[3], half*m[4], half*m[5]
-    r00, r01, r10, r11 = A*xx + B*xy, A*xy + B*yy, B*xx + C*xy, B*xy + C*yy
-    return A*m[1] + B*m[2], B*m[1] + C*m[2], -(r00*A + r01*B), -(r00*B + r01*C), -(r10*B + r11*C)
+def footprint_gradient(s, m, P):
+    "The gradients for u and v, and for P [2,3], the projected axes, from the splat s and the moments m."
+    a, b, c, two, minus = s[2], s[3], s[4], f32(2), f32(-4)
+    e0, e1, e2, f0, f1, f2 = a*P[0] + b*P[3], a*P[1] + b*P[4], a*P[2] + b*P[5], c*P[3], c*P[4], c*P[5]          # L P
+    xx, xy, yy = minus*m[3], minus*m[4], minus*m[5]
+    g0, g1, g2 = xx*e0 + xy*f0, xx*e1 + xy*f1, xx*e2 + xy*f2
+    h0, h1, h2 = xy*e0 + yy*f0, xy*e1 + yy*f1, xy*e2 + yy*f2
+    return two*a*m[1], two*(b*m[1] + c*m[2]), (a*g0, a*g1, a*g2, b*g0 + c*h0, b*g1 + c*h1, b*g2 + c*h2)
 
 @subroutine
 def point_gradient(lens, t, gu, gv, gz, gJ):
@@ -261,11 +264,8 @@ def project_backward(thread, threads, means, quats, scales, world_to_camera, K, 
             M, J = scale_columns(R, s), jacobian(lens, t)
             A = mul(J, Wr)
             P = mul(A, M)
-            gu, gv, c00, c01, c11 = covariance_gradient(splats[b, i], m)
+            gu, gv, gP = footprint_gradient(splats[b, i], m, P)
             g_opacities[bo, i] -= m[0]/splats[b, i, 5]
-            c00 *= f32(2); c01 *= f32(2); c11 *= f32(2)
-            gP = (c00*P[0] + c01*P[3], c00*P[1] + c01*P[4], c00*P[2] + c01*P[5],
-                  c01*P[0] + c11*P[3], c01*P[1] + c11*P[4], c01*P[2] + c11*P[5])
             gM, gA = t_mul(A, gP), mul_t(gP, M)
             for j in range(3): g_scales[bs, i, j] += R[j]*gM[j] + R[3 + j]*gM[3 + j] + R[6 + j]*gM[6 + j]
             gq = quat_gradient(q, n, scale_columns(gM, s))

@@ -55,7 +55,7 @@ def composite_reference(u, cov, z, opacities, features, pixels, background, near
     alpha = (opacities[..., None]*torch.exp(-sigma)).clamp(max=ALPHA_MAX)
     alpha = torch.where((alpha >= ALPHA_MIN) & (z > near)[..., None], alpha, 0)
     alpha = torch.where(torch.cumprod(1 - alpha, 1) > T_STOP, alpha, 0)
-    T = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha], 1), 1)
+    T = torch.cumprod(torch.cat([alpha.new_ones(len(alpha), 1, len(pixels)), 1 - alpha], 1), 1)
     w, T = alpha*T[:, :-1], T[:, -1, :, None]
     return torch.einsum("bnp,bnc->bpc", w, features) + T*background, 1 - T, torch.einsum("bnp,bn->bp", w, z)[..., None]
 

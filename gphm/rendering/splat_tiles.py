@@ -48,14 +48,14 @@ def meet_blocks(x0, y0, n, tile_splats, lists, first, lengths):
         s = m*SPLAT
         u, v = broadcast(tile_splats[s]), broadcast(tile_splats[s + 1])
         a, b, c = tile_splats[s + 2], tile_splats[s + 3], tile_splats[s + 4]
-        A, B, C = broadcast(a), broadcast(b), broadcast(c)
+        A, B, C = broadcast(a), broadcast(b), broadcast(c)                                 # sigma = (A x + B y)^2 + (C y)^2
         xl, yl = sub(left, u), sub(top, v)
         xh, yh = add(xl, broadcast(f32(3))), add(yl, broadcast(f32(3)))
         xe, ye = minimum(maximum(zero, xl), xh), minimum(maximum(zero, yl), yh)           # the nearest edges
-        xm = minimum(maximum(mul(ye, broadcast(f32(-0.5)*b/a)), xl), xh)                  # the best x on the edge y = ye
-        ym = minimum(maximum(mul(xe, broadcast(f32(-0.5)*b/c)), yl), yh)
-        on_x = fma(mul(A, xe), xe, mul(ym, fma(C, ym, mul(B, xe))))
-        on_y = fma(mul(A, xm), xm, mul(ye, fma(C, ye, mul(B, xm))))
+        xm = minimum(maximum(mul(ye, broadcast(-b/a)), xl), xh)                  # the best x on the edge y = ye
+        ym = minimum(maximum(mul(xe, broadcast(-a*b/(b*b + c*c))), yl), yh)
+        x1, y1, x2, y2 = fma(A, xe, mul(B, ym)), mul(C, ym), fma(A, xm, mul(B, ye)), mul(C, ye)
+        on_x, on_y = fma(x1, x1, mul(y1, y1)), fma(x2, x2, mul(y2, y2))
         blocks = mask_le(minimum(on_x, on_y), broadcast(tile_splats[s + 6]))
         while blocks != 0:
             k = first_bit(blocks)
@@ -68,9 +68,8 @@ def meet_blocks(x0, y0, n, tile_splats, lists, first, lengths):
 def alpha_at(tile_splats, s, px, py):
     "min(o exp(-sigma), 0.999) at sixteen pixels, 0 where it is below 1/255."
     dx, dy = sub(broadcast(tile_splats[s]), px), sub(broadcast(tile_splats[s + 1]), py)
-    sigma = fma(mul(broadcast(tile_splats[s + 2]), dx), dx,
-                mul(dy, fma(broadcast(tile_splats[s + 4]), dy, mul(broadcast(tile_splats[s + 3]), dx))))
-    alpha = minimum(mul(broadcast(tile_splats[s + 5]), exp_negative(sigma)), broadcast(ALPHA_MAX))
+    ex, ey = fma(broadcast(tile_splats[s + 2]), dx, mul(broadcast(tile_splats[s + 3]), dy)), mul(broadcast(tile_splats[s + 4]), dy)
+    alpha = minimum(mul(broadcast(tile_splats[s + 5]), exp_negative(fma(ex, ex, mul(ey, ey)))), broadcast(ALPHA_MAX))
     return where_less(alpha, broadcast(ALPHA_MIN), broadcast(f32(0)), alpha)
 
 @inlined
@@ -131,8 +130,9 @@ def write_block(block, C, pixel, x, y, W, H, rows, out):
 
 # %% ../../nbs/rendering/splat_tiles.ipynb #501625e7
 @kernel(*USES)
-def raster_forward(thread, ranges, start, ids, most, splats, features, C, background, W, H, out, alpha, depth, lists, lengths):
-    "Render tiles ranges[thread] to ranges[thread+1] of all cameras; `most` is the largest number of Gaussians in a tile."
+def raster_forward(thread, ranges, start, ids, most, splats, features, C, background, W, H, out, rest, depth, lists, lengths):
+    """Render tiles ranges[thread] to ranges[thread+1] of all cameras; `most` is the largest number of Gaussians in a tile, `rest`
+    the transmittance that is left."""
     columns, rows = (W + TILE - 1)//TILE, (H + TILE - 1)//TILE
     N, cameras = splats.shape[1], features.shape[0]
     flat_splats, flat_features = splats.reshape(-1), features.reshape(-1)
@@ -157,12 +157,12 @@ def raster_forward(thread, ranges, start, ids, most, splats, features, C, backgr
             for c in range(C): store(block, c*16, mul(T, broadcast(background[c])))
             blend(weights, lists, first, seen, tile_features, C4, block)
             write_block(block, C, b*H*W, x, y, W, H, transposed, out)
-            store(scratch, 0, sub(one, T))
+            store(scratch, 0, T)
             store(scratch, 16, z)
             for p in range(16):
                 if x + (p & 3) < W and y + (p >> 2) < H:
                     place = (b*H + y + (p >> 2))*W + x + (p & 3)
-                    alpha[place], depth[place] = scratch[p], scratch[16 + p]
+                    rest[place], depth[place] = scratch[p], scratch[16 + p]
 
 # %% ../../nbs/rendering/splat_tiles.ipynb #4e012dfe
 @inlined
@@ -202,19 +202,22 @@ def back_to_front(n, alphas, through, worth, R, z_bar, with_depth, tile_splats, 
 # %% ../../nbs/rendering/splat_tiles.ipynb #be9d66c7
 @inlined
 def add_moments(n, index, moments, tile_splats, x, y, tile_grads, G):
-    "Move each Gaussian's moments from the block's first pixel centre (x, y) to its mean, and add them to its row."
+    "Turn sums over powers of the offset from the block's first pixel centre (x, y) into moments of L d; add them to the rows."
     for k in range(n):
-        m = np.intp(index[k])
-        ox, oy = tile_splats[m*SPLAT] - x, tile_splats[m*SPLAT + 1] - y
+        s, g = np.intp(index[k])*SPLAT, np.intp(index[k])*G + G - GRADS
+        a, b, c, dy = tile_splats[s + 2], tile_splats[s + 3], tile_splats[s + 4], tile_splats[s + 1] - y
+        ex, ey = a*(tile_splats[s] - x) + b*dy, c*dy                                       # L d at (x, y)
         m0, mx, my = moments[k*16], moments[k*16 + 1], moments[k*16 + 2]
         mxx, mxy, myy = moments[k*16 + 3], moments[k*16 + 4], moments[k*16 + 5]
-        g = m*G + G - GRADS
+        wx, wy, wxx, wyy = a*mx + b*my, c*my, a*(a*mxx + b*mxy), c*c*myy                  # the same sums of L (p - (x, y))
+        wxy = c*(a*mxy + b*myy)
+        wxx += b*(a*mxy + b*myy)
         tile_grads[g] += m0
-        tile_grads[g + 1] += ox*m0 - mx
-        tile_grads[g + 2] += oy*m0 - my
-        tile_grads[g + 3] += ox*(ox*m0 - f32(2)*mx) + mxx
-        tile_grads[g + 4] += ox*(oy*m0 - my) - oy*mx + mxy
-        tile_grads[g + 5] += oy*(oy*m0 - f32(2)*my) + myy
+        tile_grads[g + 1] += ex*m0 - wx
+        tile_grads[g + 2] += ey*m0 - wy
+        tile_grads[g + 3] += ex*(ex*m0 - f32(2)*wx) + wxx
+        tile_grads[g + 4] += ex*(ey*m0 - wy) - ey*wx + wxy
+        tile_grads[g + 5] += ey*(ey*m0 - f32(2)*wy) + wyy
 
 @inlined
 def scatter(weights, index, n, V, padded, tile_grads, G):
