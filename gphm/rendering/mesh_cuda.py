@@ -11,7 +11,7 @@ import functools
 import torch
 from torch import Tensor
 
-from ..core import GPHMError
+from ..core import GPHMError, log
 
 # %% ../../nbs/rendering/mesh_cuda.ipynb #e22ba7b2
 def _nvdiffrast():
@@ -23,7 +23,9 @@ def _nvdiffrast():
     return dr
 
 @functools.lru_cache(maxsize=None)
-def _context(device: torch.device): return _nvdiffrast().RasterizeCudaContext(device=device)  # holds buffers; one per GPU
+def _context(device: torch.device): # holds buffers; one per GPU
+    log.info("loading nvdiffrast's CUDA kernels; versions before 0.4 compile them on a machine's first use, which takes minutes")
+    return _nvdiffrast().RasterizeCudaContext(device=device)
 
 def clip_space(h: Tensor,  # [B, V, 3] homogeneous pixels
                size,       # (H, W)
