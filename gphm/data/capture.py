@@ -6,7 +6,7 @@
 __all__ = ['FORMAT_VERSION', 'SUFFIXES', 'SubjectWriter', 'CaptureWriter', 'Subject', 'Captures', 'open_captures']
 
 # %% ../../nbs/data/capture.ipynb #0277f68b
-import hashlib, io, json, re, shutil, time
+import hashlib, io, json, re, shutil, time, zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +65,8 @@ class SubjectWriter:
                   visible,           # [C] bool, the face is seen by the camera
                   images,            # C of uint8 [H, W, 3] on white, in the order of the cameras
                   masks,             # C of uint8 [H, W]
-                  conditions=()):    # square uint8 [h, h, 3] face crops of the same expression on other identities
+                  conditions=(),     # square uint8 [h, h, 3] face crops of the same expression on other identities
+                  truth=None):       # {name: array}: what only a synthetic capture knows
         "Check and write one frame. Raises `GPHMError` for a wrong shape, type, or a value that is not finite."
         C, where = len(self.cameras), f"frame {id} of subject {self.folder.name}:"
         _check_name(id, "frame id")
@@ -85,6 +86,10 @@ class SubjectWriter:
         for k, crop in enumerate(conditions):
             h = np.shape(crop)[0]
             self._write(self.folder/"conditions"/id/f"{k}.png", _expect(crop, (h, h, 3), np.uint8, f"{where} condition {k}"))
+        if truth:
+            (self.folder/"truth").mkdir(exist_ok=True)
+            with atomic_path(self.folder/"truth"/f"{id}.npz") as tmp: np.savez_compressed(tmp, **truth)
+            for name in sorted(truth): self.hash.update(f"truth/{id} {name} ".encode() + np.ascontiguousarray(truth[name]).tobytes())
         self.frames.append(dict(id=id, expression=str(expression), scale=pose[0], R=pose[1], t=pose[2]))
 
     def close(self, extra):
@@ -213,6 +218,13 @@ class Subject:
         "uint8 [h, h, 3] face crops that show this frame's expression on other identities; may be empty."
         own = [(int(k), p) for (kind, f, k), p in self.files.items() if (kind, f) == ("conditions", frame)]
         return [_open_image(p) for _, p in sorted(own)]
+    def truth(self, frame) -> dict:
+        "{name: array} that only a synthetic capture knows; empty where nothing was stored."
+        path = self.path/"truth"/f"{frame}.npz"
+        if not path.is_file(): return {}
+        try:
+            with np.load(path) as file: return {k: file[k] for k in file.files}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e: raise GPHMError(f"{path} is damaged ({e}); delete its subject and make it again") from None
 
 @dataclass(frozen=True)
 class Captures:
