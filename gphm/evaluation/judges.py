@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['JUDGES', 'GROUPS', 'INNER', 'ONE_PERSON', 'DETECTOR_GROW', 'DETECTOR_DOWN', 'boxes_overlap', 'STORE', 'SIZE', 'ROOM',
-           'AUGMENT', 'WITHOUT', 'Shots', 'join_shots', 'yaw_of', 'shots_of', 'draw_heads', 'draw_people', 'Faces',
-           'mediapipe_faces', 'dlib_models', 'dlib_faces', 'face_found', 'landmark_error', 'error_summary',
+           'AUGMENT', 'WITHOUT', 'Shots', 'join_shots', 'yaw_of', 'shots_of', 'plain_look', 'draw_heads', 'draw_people',
+           'Faces', 'mediapipe_faces', 'dlib_models', 'dlib_faces', 'face_found', 'landmark_error', 'error_summary',
            'descriptor_distances', 'verdict', 'mark', 'sheet', 'detector_boxes', 'Examples', 'cut_examples',
            'make_examples', 'random_colour', 'random_background', 'random_crop', 'augment_example', 'batch_of',
-           'LandmarkFinder', 'mean_points', 'train_finder', 'find_points', 'Clip', 'open_clip', 'judge_clip',
-           'without_part']
+           'LandmarkFinder', 'mean_points', 'train_finder', 'find_points', 'jitter_boxes', 'follows', 'Clip',
+           'open_clip', 'judge_clip', 'without_part']
 
 # %% ../../nbs/evaluation/judges.ipynb #8b7a022e
 import functools, importlib.util, inspect, math, time
@@ -27,8 +27,8 @@ from tqdm.auto import tqdm
 from ..core import GPHMError, atomic_path, read_json, resolve, rng, write_json
 from ..data.basis import HeadBasis
 from ..data.capture import Captures
-from ..data.heads import TURN, actions_of, make_person, pose_person, studio_camera, texture_size
-from ..data.heads_paint import SKINS
+from ..data.heads import RECIPE, TURN, actions_of, make_person, pose_person, studio_camera, texture_size
+from ..data.heads_paint import Look
 from ..data.sample import crop_box, face_box
 from ..data.studio import photograph, seat, strike
 from ..geometry.camera import project
@@ -70,16 +70,25 @@ def shots_of(captures: Captures, yaw: float = 45., limit: int = 600) -> Shots:
                  np.stack([subjects[i].landmarks_2d[j, k] for i, j, k in zip(s, f, c)]), s, f, y)
 
 # %% ../../nbs/evaluation/judges.ipynb #229e9cc8
+_BEARD, _OTHER = ("beard", "goatee", "moustache", "stubble"), ("hair", "beard_hair", "grey", "iris", "pupil", "veins", "teeth", "shirt", "style", "recede", "neckline")
+
+def plain_look(look: Look, parts) -> Look:
+    "The look of a bald and shaved person (`hair` in parts), or with the skin of everybody (`skin`)."
+    names, new = [f.name for f in fields(Look)], {}
+    if "hair" in parts: new |= dict(style="bald") | {k: 0. for k in names if k in _BEARD}
+    if "skin" in parts: new |= {k: getattr(Look(), k) for k in names if k not in _BEARD + _OTHER and not k.startswith("brow")}
+    return replace(look, **new)
+
 def draw_heads(seed: int, number: int, count: int, resolution: int = 256,
                yaw: float = 45., pitch: float = 12.,   # cameras stand within these, degrees
                turn: float = 1.,                       # of the head's own turns
                expressions: int = 60,                  # drawn from so many of data.heads.expression; 1: neutral only
                shape: float = 1.,                      # of the deviation of a head from the mean of its sex, age and weight
-               look: dict | None = None,               # fields of data.heads_paint.Look that are the same for everybody
+               plain: tuple = (),                      # "hair", "skin": the same for everybody
               ) -> Shots:
     "`count` pictures of one person, each with its own expression, turn and camera."
     basis, person = HeadBasis.load(), make_person(HeadBasis.load(), seed, number)
-    person = replace(person, local=shape*person.local, look=replace(person.look, **(look or {})))
+    person = replace(person, local=shape*person.local, look=plain_look(person.look, plain))
     sitter = seat(basis, person.look, basis.vertices(person.phenotype, person.local)[0].numpy(), texture_size(resolution))
     rows = []
     for k in range(count):
@@ -195,11 +204,13 @@ def verdict(faces: Faces, shots: Shots, frontal: float = 15.) -> dict:
     return out
 
 # %% ../../nbs/evaluation/judges.ipynb #3be3a632
-def mark(image: np.ndarray, *points, colours=((40, 220, 40), (255, 40, 40), (60, 90, 255)), zoom: int = 2) -> np.ndarray:
-    "The picture, enlarged, with sets of points [68, 2] in green, red and blue; sets that hold NaN are left out."
-    out = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+def mark(image: np.ndarray, *points, # [H, W, 3] uint8, sets of [68, 2] pixels: green, red and blue dots; a set that holds NaN is left out
+         box=None, size: int = 256, colours=((40, 220, 40), (255, 40, 40), (60, 90, 255))) -> np.ndarray:
+    "A square of the picture (default: all of it) at `size` pixels, with landmarks."
+    x0, y0, x1, y1 = (0, 0, *image.shape[1::-1]) if box is None else box
+    out, zoom = np.ascontiguousarray(crop_box(image, (x0, y0, x1, y1), size)), size/(x1 - x0)
     for p, c in zip(points, colours):
-        for x, y in (p if np.isfinite(p).all() else []): cv2.circle(out, (round(zoom*x - .5), round(zoom*y - .5)), 1, c, -1, cv2.LINE_AA)
+        for x, y in ((p - [x0, y0])*zoom - .5 if np.isfinite(p).all() else []): cv2.circle(out, (round(8*x), round(8*y)), 10, c, -1, cv2.LINE_AA, 3)
     return out
 
 def sheet(images, columns: int = 6) -> np.ndarray: # list of equal [H, W, 3] -> one picture
@@ -260,7 +271,7 @@ def make_examples(draw, folder, seed: int, numbers, count: int, options: dict | 
     folder, options = resolve(folder), options or {}
     unknown = [k for k in options if k not in inspect.signature(draw).parameters]
     if unknown: raise GPHMError(f"the renderer {draw.__name__} has no option {unknown[0]!r}; it takes {', '.join(list(inspect.signature(draw).parameters)[3:])}")
-    settings = dict(renderer=draw.__name__, seed=seed, count=count, options=options)
+    settings = dict(renderer=draw.__name__, recipe=RECIPE, seed=seed, count=count, options=options)
     if (folder/"examples.json").is_file() and (found := read_json(folder/"examples.json")) != settings:
         raise GPHMError(f"{folder} holds examples made with {found}, but {settings} was asked for; choose another run_dir, or delete it")
     write_json(folder/"examples.json", settings)
@@ -302,7 +313,8 @@ def random_background(g, size: int) -> np.ndarray: # [size, size, 3] float32 in 
 
 def random_crop(g, strength: float) -> tuple: # 2 x 3 matrix: a pixel of the network's crop to one of the stored crop; mirrored or not
     "A turn of 12 degrees, a zoom of 10 %, a move of 5 % of the crop (standard deviations)."
-    angle, zoom, move = np.radians(strength*np.clip(g.normal(0, 12), -30, 30)), np.exp(strength*np.clip(g.normal(0, .1), -.22, .22)), strength*np.clip(g.normal(0, .05, 2), -.1, .1)
+    angle, zoom = np.radians(strength*np.clip(g.normal(0, 12), -30, 30)), np.exp(strength*np.clip(g.normal(0, .1), -.22, .22))
+    move = strength*np.clip(g.normal(0, .05, 2), -.1, .1)
     k, flip = zoom*STORE/ROOM/SIZE, strength > 0 and g.random() < .5
     A = k*np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     if flip: A[:, 0] *= -1
@@ -418,6 +430,24 @@ def find_points(net: LandmarkFinder | np.ndarray, images: np.ndarray, # a networ
     return out
 
 # %% ../../nbs/evaluation/judges.ipynb #4fa8a0b3
+def jitter_boxes(boxes: np.ndarray, seed: int = 0, move: float = .06, zoom: float = .1) -> np.ndarray: # [N, 4] both
+    "Boxes that are a little off."
+    g = rng(seed, "boxes", len(boxes))
+    centre, side = (boxes[:, :2] + boxes[:, 2:])/2, boxes[:, 2:] - boxes[:, :2]
+    centre = centre + side*np.clip(g.normal(0, move, (len(boxes), 2)), -2*move, 2*move)
+    half = side*np.exp(np.clip(g.normal(0, zoom, (len(boxes), 1)), -2*zoom, 2*zoom))/2
+    return np.concatenate([centre - half, centre + half], 1)
+
+_GAPS = dict(mouth=((61, 67), (62, 66), (63, 65)), eyes=((37, 41), (38, 40), (43, 47), (44, 46)))    # upper and lower points
+
+def follows(points: np.ndarray, truth: np.ndarray) -> dict: # [N, 68, 2] both, finite
+    "Correlation over pictures of how far mouth and lids are open, in outer-eye distances; 0 where either never moves."
+    out = {}
+    for name, pairs in _GAPS.items():
+        a, b = (sum(np.linalg.norm(p[:, i] - p[:, j], axis=-1) for i, j in pairs)/eye_distance(p) for p in (points, truth))
+        out[name] = float(np.corrcoef(a, b)[0, 1]) if min(a.std(), b.std()) > 1e-6 else 0.
+    return out
+
 @dataclass(frozen=True)
 class Clip:
     "T frames of a real person and what the judges see in them; NaN where no face was found."
@@ -431,20 +461,19 @@ def open_clip(frames: np.ndarray, dlib: bool = False, name: str = "the clip") ->
 
 def judge_clip(points: np.ndarray, # [T, 68, 2] of `find_points`
                clip: Clip) -> dict:
-    "Mean distances to MediaPipe's points over the outer-eye distance: points 27-67 (`error`), each group, and the worst tenth of the frames."
+    "Mean distances to MediaPipe's points over the outer-eye distance: points 27-67 (`error`), each group, the worst tenth of the frames; and `follows`."
     error = landmark_error(points, clip.reference)
     ok = np.isfinite(error).all(1)
     if not ok.any(): raise GPHMError(f"no frame of the clip shows a face to both detectors; {len(ok)} frames were looked at")
     e = error[ok]
     return dict(frames=len(ok), judged=int(ok.sum()), error=float(e[:, INNER].mean()), p90=float(np.quantile(e[:, INNER].mean(1), .9))) \
-        | {f"error_{k}": float(e[:, p].mean()) for k, p in GROUPS.items()}
+        | {f"error_{k}": float(e[:, p].mean()) for k, p in GROUPS.items()} | {f"follows_{k}": v for k, v in follows(points[ok], clip.reference[ok]).items()}
 
 # %% ../../nbs/evaluation/judges.ipynb #07db1181
-_PLAIN = dict(skin=SKINS[1], freckles=0., blush=0., makeup=0., beard=0., moustache=0., seed=0)
 WITHOUT = { # part: (options of the renderer, strengths of the changes)
     "": ({}, {}),
-    "hair": (dict(look=dict(style="bald", beard=0., moustache=0.)), {}),
-    "skin": (dict(look=_PLAIN), {}),
+    "hair": (dict(plain=["hair"]), {}),
+    "skin": (dict(plain=["skin"]), {}),
     "expression": (dict(expressions=1), {}),
     "pose": (dict(yaw=0., pitch=0., turn=0.), {}),
     "shape": (dict(shape=0.), {}),
