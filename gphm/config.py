@@ -20,6 +20,8 @@ class DataConfig:
     expressions: int = 40          # frames of each
     views: int = 16                # training cameras
     test_views: int = 4            # held-out cameras
+    test_subjects: int = 0         # more people, for testing only
+    test_expressions: int = 0      # more frames of everybody, for testing only
     conditions: int = 4            # condition images a frame: the same expression on another identity (3.1)
     image_size: int = 512          # pixels (3.1)
 
@@ -116,7 +118,7 @@ class Config(StageConfig):
 PRESETS = {
     "paper": Config(),
     "gpu": Config(
-        preset="gpu", subjects=60, expressions=20, views=16, image_size=512, face_size=128, width=256, layers=3, inj_layers=8,
+        preset="gpu", subjects=60, expressions=20, views=16, test_subjects=6, test_expressions=4, image_size=512, face_size=128, width=256, layers=3, inj_layers=8,
         encoder_width=32, refine_width=32, refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=5, exp_dim=64,
         non_dim=64, grid=128, guiding_steps=1500, guiding_frames=2, guiding_views=2, batch=2, gaussian_steps=8000, gaussian_frames=2,
         gaussian_views=2, gaussian_lr=1e-3, gaussian_code_lr=3e-3, guiding_code_lr=3e-3, feature_lr=1e-3, mean_lr=1e-4,
@@ -124,7 +126,7 @@ PRESETS = {
         lift_features=True, blendshapes=True, reading_steps=1000, teacher_steps=1000, handover_steps=1000, motion_teacher=.02, shoulder=.5, teacher_batch=64,
         vgg_size=256, refine_from=.5, decay=.05, warmup=50, clip=1., save_every=500),
     "laptop": Config(
-        preset="laptop", subjects=14, expressions=12, views=12, test_views=4, conditions=2, image_size=128, face_size=64,
+        preset="laptop", subjects=14, expressions=12, views=12, test_views=4, test_subjects=2, test_expressions=3, conditions=2, image_size=128, face_size=64,
         exp_dim=32, non_dim=32, id_dim=64, width=96, layers=2, inj_layers=4, encoder_width=16, refine_width=16,
         refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=40, guiding_steps=460, guiding_frames=2,
         guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2300, gaussian_frames=2, gaussian_views=2,
@@ -134,7 +136,7 @@ PRESETS = {
         warmup=20, clip=1., save_every=100, test_images=160),
 }
 PRESETS["smoke"] = replace(
-    PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, conditions=1, image_size=64, face_size=32, width=64,
+    PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, test_subjects=1, test_expressions=1, conditions=1, image_size=64, face_size=32, width=64,
     inj_layers=2, layers=1, encoder_width=8, refine_width=8, id_dim=32, exp_dim=16, non_dim=16, grid=24, sphere_steps=200, reading_steps=40, teacher_steps=40, handover_steps=40, teacher_batch=8,
     guiding_steps=60, gaussian_steps=150, mouth_points=50, face_points=500, landmark_batch=4, vgg_size=32, save_every=25,
     test_images=24)

@@ -27,9 +27,10 @@ class HeldOut:
     face: Tensor     # [N, s, s, 3] driving face of every row
     nonface: Tensor  # [N, s, s, 3]
     other: Tensor    # [N] another row of the same subject: a foreign expression
+    known: bool = True  # whether the model has learned corrections of these frames' head poses
 
 def held_out(train: FrameSet, # drives
-             test: FrameSet,  # is scored: the same frames, other cameras
+             test: FrameSet,  # is scored: the same frames, other cameras; or the same set, when it holds frames that were never trained on
              limit: int) -> HeldOut:
     "At most `limit` held-out images, evenly over subjects, frames and cameras."
     if (train.subject_names, train.frame_names) != (test.subject_names, test.frame_names):
@@ -44,10 +45,11 @@ def held_out(train: FrameSet, # drives
             later = [q for q in rows[i + 1:] + rows[:i] if train.expression[q] != train.expression[r]]
             other[r] = later[len(later)//2] if later else r
     views = test.views
+    if train is test: views = views[views[:, 1] != v[views[:, 0]]]                  # not the one that drives
     keep = torch.linspace(0, len(views) - 1, min(limit, len(views))).round().long()
     # a stride through shuffled views, so that no camera is favoured
     order = torch.as_tensor(np.random.default_rng(0).permutation(len(views)))[keep].sort().values.to(views.device)
-    return HeldOut(views[order, 0], views[order, 1], test, unit(train.face_images[n, v]), unit(train.nonface_images[n, reference_views(train)]), other)
+    return HeldOut(views[order, 0], views[order, 1], test, unit(train.face_images[n, v]), unit(train.nonface_images[n, reference_views(train)]), other, train is not test)
 
 @torch.no_grad()
 def render_held_out(model, h: HeldOut, expression_of: Tensor | None = None, # [N] row whose face drives row n
@@ -67,15 +69,15 @@ def render_held_out(model, h: HeldOut, expression_of: Tensor | None = None, # [N
             current = s
             shared = dict(gaussians=model.gaussians(z)) if mesh is None else dict(mesh=mesh)
         codes = model.encode(h.face[n if expression_of is None else expression_of[n]], h.nonface[n])
-        pose = model.posed(n, d.scale[n], d.R[n], d.t[n])
+        pose = model.posed(n, d.scale[n], d.R[n], d.t[n]) if h.known else (d.scale[n], d.R[n], d.t[n])
         out = model(z, codes, pose, d.world_to_camera[s, c][None], d.K[s, c][None], d.image_size, refine, **shared)
         images.append(out.image[0, 0].clamp(0, 1))
     return torch.stack(images)
 
 # %% ../../nbs/evaluation/heads.ipynb #3112745e
 @torch.no_grad()
-def evaluate_heads(model, train: FrameSet, test: FrameSet, limit: int = 200, progress: bool = True) -> tuple[dict, dict]:
-    """Score held-out cameras. Returns `test/...` numbers, and what was scored: truth, render, masks, names, landmarks.
+def evaluate_heads(model, train: FrameSet, test: FrameSet, limit: int = 200, progress: bool = True, name: str = "test") -> tuple[dict, dict]:
+    """Score held-out cameras; with `train` and `test` the same, frames of known people that the model never saw. Returns `test/...` numbers (or `name/...`), and what was scored: truth, render, masks, names, landmarks.
     Gaps are in dB of the PSNR inside the face box, over images that show the face."""
     model.eval()
     h = held_out(train, test, limit)
@@ -84,18 +86,18 @@ def evaluate_heads(model, train: FrameSet, test: FrameSet, limit: int = 200, pro
     say = "held-out images" if progress else ""
     render = render_held_out(model, h, desc=say)
     scores = score_frames(truth.cpu(), render.cpu(), masks.cpu(), marks.cpu(), seen.cpu())
-    out = {f"test/{k}": v for k, v in scores.items() if k != "frames"} | {"test/images": len(truth)}
+    out = {f"{name}/{k}": v for k, v in scores.items() if k != "frames"} | {f"{name}/images": len(truth)}
     if seen.any():
         face = lambda x: score_frames(truth[seen].cpu(), x.cpu(), None, marks[seen].cpu(), lpips=None)["psnr_face"]
         own = scores["psnr_face"]
         changed = (h.other[h.frames] != h.frames) & seen
         if changed.any():
             foreign = render_held_out(model, h, expression_of=h.other, only=seen, desc="foreign expressions" if progress else "")
-            out["test/expression_gap"] = own - face(foreign)
+            out[f"{name}/expression_gap"] = own - face(foreign)
             scores["foreign_expression"] = foreign
         if len(d.subject_names) > 1:
             next_one = (torch.arange(len(d.subject_names)) + 1) % len(d.subject_names)
-            out["test/identity_gap"] = own - face(render_held_out(model, h, identity_of=next_one, only=seen, desc="foreign identities" if progress else ""))
+            out[f"{name}/identity_gap"] = own - face(render_held_out(model, h, identity_of=next_one, only=seen, desc="foreign identities" if progress else ""))
     names = [f"{d.subject_names[int(d.subject[n])]}_{d.frame_names[int(n)]}_{d.camera_names[int(d.subject[n])][int(c)]}" for n, c in zip(*at)]
     return out, dict(truth=truth, render=render, masks=masks, names=names, landmarks_2d=marks, visible=seen,
                      face=h.face[h.frames], foreign=scores.get("foreign_expression"))

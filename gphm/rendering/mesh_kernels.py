@@ -68,6 +68,7 @@ def _visible_box(h, xy, i, j, k, near, top, bottom, W):
     return (int(math.ceil(max(x0, 0.) - .5)), int(math.floor(min(x1, float(W)) - .5)),
             int(math.ceil(max(y0, float(top)) - .5)), int(math.floor(min(y1, float(bottom)) - .5)))
 
+# %% ../../nbs/rendering/mesh_kernels.ipynb #a2eeb13b
 @njit(**_exact)
 def _three(h, i, j, k):
     "The nine numbers of three vertices, float64."
@@ -103,7 +104,7 @@ def _z_buffer(h, faces, near, top, bottom, ids, inverse_depth):
                     iz = az*px + rz
                     if inverse_depth[y - top, x] < iz <= 1/near: inverse_depth[y - top, x], ids[y, x] = iz, f
 
-# %% ../../nbs/rendering/mesh_kernels.ipynb #a2eeb13b
+# %% ../../nbs/rendering/mesh_kernels.ipynb #c6a1d1a7
 @njit(**_exact)
 def _corners(h, i, j, k, px, py):
     "The triangle's vertices as seen from the pixel: (x, y) of each, scaled by its depth."
@@ -157,7 +158,7 @@ def rasterize_one_backward(h, faces, ids, g_bary, g_depth, g_h):
             g_h[j, 0] += gjx; g_h[j, 1] += gjy; g_h[j, 2] += gz*b1 - px*gjx - py*gjy
             g_h[k, 0] += gkx; g_h[k, 1] += gky; g_h[k, 2] += gz*b2 - px*gkx - py*gky
 
-# %% ../../nbs/rendering/mesh_kernels.ipynb #1df13f5c
+# %% ../../nbs/rendering/mesh_kernels.ipynb #c4275270
 @njit(**_fast)
 def interpolate_one(attributes, faces, ids, bary, out):
     "out [P, C] = barycentric mean of attributes [V, C] at pixels with face ids [P] and bary [P, 3]; untouched where empty."
@@ -189,7 +190,7 @@ def interpolate_one_backward(attributes, faces, ids, bary, g_out, g_attributes, 
             s2 += C[c]*g[c]
         g_bary[p, 0], g_bary[p, 1], g_bary[p, 2] = s0, s1, s2
 
-# %% ../../nbs/rendering/mesh_kernels.ipynb #c4275270
+# %% ../../nbs/rendering/mesh_kernels.ipynb #4802984e
 @njit(**_exact)
 def edge_table(faces, vertex_count):
     "The edges of a mesh, [E, 4]: its two vertices, and the third vertices of its first two faces (-1: only one face)."
@@ -219,7 +220,7 @@ def edge_table(faces, vertex_count):
             n += 1
     return edges[:n]
 
-# %% ../../nbs/rendering/mesh_kernels.ipynb #4802984e
+# %% ../../nbs/rendering/mesh_kernels.ipynb #2f189453
 @njit(**_exact)
 def _det(h, a, b, c):
     "The sign of this determinant says on which side of the pictured line a -> b the face's third vertex c lies."
@@ -267,7 +268,7 @@ def find_crossings(h, edges, ids, depth, near, crossing):
             if crossing[o, y0, x0] == 0 or t > best[o, y0, x0]:
                 best[o, y0, x0], crossing[o, y0, x0] = t, (e + 1 if first_is_near else -e - 1)
 
-# %% ../../nbs/rendering/mesh_kernels.ipynb #2f189453
+# %% ../../nbs/rendering/mesh_kernels.ipynb #5fb0f26d
 @njit(**_exact)
 def _pair(h, edges, code, o, y, x):
     "Of a crossing: near and far pixel (y, x), the fraction t, and what its derivative needs: a, b, s, slope, sign."

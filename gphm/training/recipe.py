@@ -29,7 +29,8 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
     "Open a capture, or make the preset's synthetic heads there."
     root = resolve(data_dir)
     if not (root/"dataset.json").is_file():
-        write_heads(root, cfg.subjects, cfg.expressions, cfg.views, cfg.test_views, cfg.image_size, cfg.conditions, cfg.seed, progress=progress)
+        write_heads(root, cfg.subjects, cfg.expressions, cfg.views, cfg.test_views, cfg.image_size, cfg.conditions, cfg.seed, progress=progress,
+                    test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions)
     return open_captures(root)
 
 def open_splits(captures: Captures, cfg: Config, device="cpu") -> tuple[FrameSet, FrameSet]:
@@ -42,6 +43,9 @@ def open_splits(captures: Captures, cfg: Config, device="cpu") -> tuple[FrameSet
 def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device, guiding: dict | None = None):
     "Evaluate, write `summary.json` and `scored/`; returns both."
     scores, scored = evaluate_heads(model, train, test, cfg.test_images)
+    if "test_expressions" in captures.splits and cfg.test_images:
+        new = load_frames(captures, **captures.splits["test_expressions"], face_size=cfg.face_size, nonface_size=cfg.face_size).to(device)
+        if new.subject_names == train.subject_names: scores |= evaluate_heads(model, new, new, cfg.test_images, name="test_expressions")[0]
     _, _, steps, seconds = read_checkpoint(run.dir)
     save_scored(run.dir, scored["truth"], scored["render"], scored["masks"], scored["names"], cfg.test_images)
     facts = {"preset": cfg.preset, "seed": cfg.seed, "device": str(device), "backend": "gsplat+nvdiffrast" if torch.device(device).type == "cuda" else "cpu",

@@ -195,6 +195,7 @@ def training_step(model, opt, cfg: Config, sampler: Sampler, step: int, steps: i
     model.clamp_codes()
     return total, terms
 
+# %% ../../nbs/training/stage.ipynb #4182b6be
 def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, **facts) -> Run:
     """Train `model` in place (either stage) and return its run; resumes from `run_dir`, and does nothing if it is complete.
     `facts` are stored in config.json and must agree on resumption."""
