@@ -18,8 +18,8 @@ from .reenactment import RELATIVE_FROM, reenact, side_by_side, write_video
 from ..config import Config
 from ..core import GPHMError, Run, asset, code_identity, find_root, log, peak_memory_gb, read_json, relative, resolve, write_json
 from ..data.capture import Captures, open_captures
+from ..data.clips import write_clips
 from ..data.frames import FrameSet, load_frames
-from ..data.heads import write_heads
 from ..evaluation.metrics import save_scored, score_frames
 from ..geometry.pose import quat_multiply
 from ..preprocess.video import video_to_capture
@@ -46,7 +46,8 @@ def open_source(source: str, data_dir, cfg: Config, resolution: int, frames=None
     if not source:      # a synthetic person from another seed, who turns and speaks before one camera
         root = resolve(data_dir)/f"synthetic-{resolution}-{seed}"
         if not (root/"dataset.json").is_file():
-            write_heads(root, 1, cfg.expressions, 3, 1, resolution, 0, seed + 1000)
+            frames = 8 if cfg.preset == "smoke" else 80
+            write_clips(root, (0,), frames*12/25, .25, 25, 12, resolution, seed + 1000)
         captures = open_captures(root)
     elif (resolve(source)/"dataset.json").is_file(): captures = open_captures(resolve(source))
     else:

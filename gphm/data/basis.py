@@ -109,22 +109,28 @@ class HeadBasis:
 
     def phenotype_coefficients(self, phenotypes=None) -> Tensor:
         "Coefficients [B, r] of the phenotype directions. Age runs from 1/3 (child) by 2/3 (young) to 1 (old); gender 0 is male."
-        p = self.encode(phenotypes, PHENOTYPES, NEUTRAL)
+        p = self.encode(phenotypes, PHENOTYPES, NEUTRAL).double()
         value = dict(zip(PHENOTYPES, p.unbind(1))) | {k: torch.full_like(p[:, 0], .5) for k in ("cupsize", "firmness")}
         value["age"] = value["age"].clamp(min=1/3)
         race = torch.stack([value[r] for r in RACES], 1)
         w = torch.cat([race/race.sum(1, keepdim=True), *(interpolation_weights(value[k], a) for k, a in ANCHORS.items())], 1)
-        return torch.where(self.products > 0, w[:, None], 1).prod(-1) @ self.projection
+        return (torch.where(self.products > 0, w[:, None], 1).prod(-1) @ self.projection.double()).float()
 
 # %% ../../nbs/data/basis.ipynb #8ec062c4
+@functools.lru_cache(maxsize=2)
+def _rows(basis: HeadBasis) -> tuple:
+    "Components, local changes and actions as rows of 3P numbers, float64."
+    return tuple(x.double().reshape(-1, basis.mean.numel()) for x in (basis.components, basis.locals, basis.actions))
+
 def rest(basis: HeadBasis, phenotypes=None, locals=None, actions=None) -> Tensor:
-    "Rest shape [B, P, 3] (vertices, then the six joints), metres, origin between the ear canals."
+    """Rest shape [B, P, 3] (vertices, then the six joints), metres, origin between the ear canals. Sums are float64 and rounded once, so that
+    machines that add in another order give the same bits."""
     c, l, a = basis.phenotype_coefficients(phenotypes), basis.encode(locals, basis.local_labels), basis.encode(actions, basis.action_labels)
-    flat = lambda rows: rows.reshape(-1, basis.mean.numel())
-    out = c @ flat(basis.components)
-    if l.any(): out = out + torch.stack([l.clamp(min=0), -l.clamp(max=0)], -1).flatten(1) @ flat(basis.locals)
-    if a.any(): out = out + a @ flat(basis.actions)
-    return basis.mean + out.reshape(-1, *basis.mean.shape)
+    components, changes, motions = _rows(basis)
+    out = c.double() @ components
+    if l.any(): out = out + torch.stack([l.clamp(min=0), -l.clamp(max=0)], -1).flatten(1).double() @ changes
+    if a.any(): out = out + a.double() @ motions
+    return (basis.mean.double() + out.reshape(-1, *basis.mean.shape)).float()
 
 def rotation(v: Tensor) -> Tensor:
     "Rotation matrices [..., 3, 3] of rotation vectors [..., 3] (radians)."
@@ -136,25 +142,25 @@ def pose(basis: HeadBasis,
          gaze=None,           # [B, 2] further turn of both eyeballs, radians: to the subject's left, upwards
         ) -> tuple:           # vertices [B, V, 3], head motion R [B, 3, 3], t [B, 3]
     "Turn neck, head and eyes. The skull follows x -> R x + t exactly; the shoulders stay."
-    B = len(points)
+    B, kind, points = len(points), points.dtype, points.double()
     turn = points.new_zeros(B, 3) if turn is None else turn.to(points)
     gaze = points.new_zeros(B, 2) if gaze is None else gaze.to(points)
     v, joints = points[:, :basis.count], points[:, basis.count:]
-    R, t = torch.eye(3).expand(B, 3, 3), torch.zeros(B, 3)
+    R, t = torch.eye(3, dtype=points.dtype).expand(B, 3, 3), points.new_zeros(B, 3)
     Rs, ts = [], []
     def child(R, t, own, joint): # rotate by `own` about the joint, then follow the parent
         return R @ own, t + (R @ (joint - (own @ joint[..., None])[..., 0])[..., None])[..., 0]
     for k, share in enumerate(TURN_SHARES.values()):
         R, t = child(R, t, rotation(turn*share), joints[:, k])
         Rs.append(R); ts.append(t)
-    look = rotation(torch.stack([-gaze[:, 1], gaze[:, 0], torch.zeros(B)], -1))
+    look = rotation(torch.stack([-gaze[:, 1], gaze[:, 0], points.new_zeros(B)], -1))
     for k in (4, 5):
         Re, te = child(R, t, look, joints[:, k])
         Rs.append(Re); ts.append(te)
-    M, m = torch.stack(Rs, 1) - torch.eye(3), torch.stack(ts, 1)              # motions minus "stay": the missing weight stays
-    w = basis.weights
+    M, m = torch.stack(Rs, 1) - torch.eye(3, dtype=points.dtype), torch.stack(ts, 1)    # motions minus "stay": the missing weight stays
+    w = basis.weights.double()
     moved = v + (torch.einsum("vk,bkij->bvij", w, M) @ v[..., None])[..., 0] + torch.einsum("vk,bki->bvi", w, m)
-    return moved, R, t
+    return moved.to(kind), R.to(kind), t.to(kind)
 
 def head_length(basis: HeadBasis, v: Tensor) -> Tensor:
     "Height from chin to crown, metres [B], of heads in rest orientation [B, V, 3]."

@@ -49,7 +49,7 @@ def film(seed: int, number: int, frames, spec: dict, maps=False):
         points = torch.tensor(v[basis.landmarks.numpy()], dtype=torch.float32)
         seen = -t @ R[:, 2]/np.linalg.norm(t) > np.cos(np.radians(60))
         yield dict(id=f"{k:04d}", expression=f"{performer:03d}_{k:04d}", scale=length, R=R, t=t, landmarks_3d=points, images=[picture[0]], masks=[picture[1]],
-                   landmarks_2d=project(points, still, camera.K)[0][None], visible=np.array([seen]),
+                   landmarks_2d=project(points.double(), still.double(), camera.K.double())[0][None].float(), visible=np.array([seen]),
                    truth=dict(actions=coefficients[0].numpy(), turn=motion.head_turn[k], gaze=motion.gaze[k], vertices=(v - t).astype(np.float16))
                    | (dict(zip(("depth", "normals", "labels"), (x[None] for x in picture[2:]))) if maps else {}))
 

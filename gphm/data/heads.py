@@ -46,7 +46,7 @@ def shoot(seed: int, number: int, index: int, cameras: dict, supersample=2, maps
     shadows = shadows_of(sitter, posed, rig)
     pictures = [photograph(sitter, posed, c.world_to_camera, c.K, c.image_size, supersample, rig, shadows, maps) for c in cameras.values()]
     points = torch.tensor(v[basis.landmarks.numpy()])
-    pixels = torch.stack([project(points, c.world_to_camera, c.K)[0] for c in cameras.values()])
+    pixels = torch.stack([project(points.double(), c.world_to_camera.double(), c.K.double())[0] for c in cameras.values()]).float()
     away = np.array([c.position.numpy() - t for c in cameras.values()])
     visible = away @ R[:, 2]/np.linalg.norm(away, axis=1) > np.cos(np.radians(60))
     return dict(id=f"{index:03d}", expression=expression(index, seed)[0], scale=length, R=R, t=t, landmarks_3d=points, landmarks_2d=pixels,
@@ -61,10 +61,10 @@ def condition(seed: int, number: int, index: int, k: int, lenders: int, resoluti
     actions = fitted(basis, person, actions_of(index, rng(seed, "frame", number, index), seed))
     v, R, t = pose_person(basis, person, actions, torch.zeros(1, 3))
     camera = studio_camera(g.uniform(-25, 25), g.uniform(-8, 12), 4*resolution)
-    x0, y0, x1, y1 = face_box(project(torch.tensor(v[basis.landmarks.numpy()]), camera.world_to_camera, camera.K)[0])
+    x0, y0, x1, y1 = face_box(project(torch.tensor(v[basis.landmarks.numpy()]).double(), camera.world_to_camera.double(), camera.K.double())[0])
     size = max(64, 3*resolution//4)
     c = camera.crop(x0, y0, x1 - x0, y1 - y0)
-    c = Camera(c.world_to_camera, torch.diag(torch.tensor([size/(x1 - x0), size/(y1 - y0), 1.])).float() @ c.K, (size, size))
+    c = Camera(c.world_to_camera, (torch.diag(torch.tensor([size/(x1 - x0), size/(y1 - y0), 1.])).double() @ c.K.double()).float(), (size, size))
     posed, rig = strike(sitter, v, R, t), sample_rig(g)                             # another person in another light
     return photograph(sitter, posed, c.world_to_camera, c.K, c.image_size, supersample, rig, shadows_of(sitter, posed, rig))[0]
 

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from ..core import GPHMError, rng
+from .lights import in_order
 from .basis import HeadBasis
 from .hair_locks import bun, guides, ribbon_mesh
 from .hair_styles import STYLES, Style
@@ -113,4 +114,4 @@ def hair_normals(hair: Hair, points: np.ndarray) -> np.ndarray:
     a, b = hair.points[::7], points[::7]
     U, _, Vt = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
     D = np.diag([1, 1, np.sign(np.linalg.det(U @ Vt))])
-    return np.ascontiguousarray(hair.normals @ (U @ D @ Vt))
+    return np.ascontiguousarray(in_order(hair.normals, np.round(U @ D @ Vt, 12).T))

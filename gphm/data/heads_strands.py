@@ -34,7 +34,7 @@ def scalp(place, look, softness=.006):
     return smoothstep(-softness, softness, place[..., 1] + ragged - hairline(theta, look.recede))
 
 # %% ../../nbs/data/heads_strands.ipynb #71fd03bc
-@njit(cache=True, fastmath=True)
+@njit(cache=True)
 def _draw(out, roots, way, bend, width, kind):
     S = out.shape[1]
     for n in range(len(roots)):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import GPHMError
 from .basis import HeadBasis
+from .lights import in_order
 from .wear_clothes import CLOTHES, make_clothes
 from .wear_earrings import EARRINGS, make_earrings
 from .wear_glasses import FRAMES, fit_glasses, make_glasses
@@ -69,7 +70,7 @@ def fit_wear(wear: Wear, basis: HeadBasis, T: np.ndarray, neutral: np.ndarray) -
 
 def pose_wear(wear: Wear, fitted, neutral, v, R, t) -> np.ndarray:
     "Points [N, 3] in a frame: `fitted` points turned with the skull (R [3, 3], t [3]), or carried by the posed vertices v [V, 3]."
-    if wear.rigid: return fitted @ np.asarray(R, float).T + t
+    if wear.rigid: return in_order(fitted, np.asarray(R, float)) + t
     return carry(fitted, wear.near, wear.share, v, neutral)
 
 def sample_wear(g: np.random.Generator, phenotype: dict) -> list:

@@ -50,7 +50,7 @@ def wrinkle_lines(basis, look):
     return np.array([o[0] for o in out]), np.array([o[1] for o in out]), np.array([o[2] for o in out])
 
 # %% ../../nbs/data/heads_wrinkles.ipynb #86e917d8
-@njit(cache=True, fastmath=True)
+@njit(cache=True)
 def _grooves(p, lines, width, depth, out):
     for l in range(len(lines)):
         reach = 5*width[l]

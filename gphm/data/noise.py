@@ -10,13 +10,13 @@ import numpy as np
 from numba import njit
 
 # %% ../../nbs/data/noise.ipynb #895b5088
-@njit(cache=True, fastmath=True)
+@njit(cache=True)
 def _corner(i, j, k):
     n = np.uint32(i)*np.uint32(374761393) + np.uint32(j)*np.uint32(668265263) + np.uint32(k)*np.uint32(2147483647)
     n = (n ^ (n >> np.uint32(13)))*np.uint32(1274126177)
     return np.float64((n ^ (n >> np.uint32(16))) & np.uint32(0xffff))/32767.5 - 1
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True)
 def _noise(points, octaves, out):
     for n in range(len(points)):
         total, gain, f = 0., 1., 1.

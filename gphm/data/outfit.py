@@ -38,8 +38,8 @@ def dress(basis: HeadBasis, wear, T: np.ndarray, neutral: np.ndarray):
     if not wear: return None
     start = np.cumsum([0] + [len(w.points) for w in wear])
     join = lambda f: np.concatenate([f(w) for w in wear])
-    return Outfit(tuple((w, fit_wear(w, basis, T, neutral)) for w in wear), np.concatenate([w.faces + o for w, o in zip(wear, start)]), join(lambda w: w.clear),
-                  join(lambda w: np.full(len(w.faces), label_of(w.kind))), join(lambda w: np.column_stack([w.colour, w.gloss, w.alpha])), join(lambda w: w.ao))
+    return Outfit(tuple((w, np.round(fit_wear(w, basis, T, neutral), 9)) for w in wear), np.concatenate([w.faces + o for w, o in zip(wear, start)]), join(lambda w: w.clear),
+                  join(lambda w: np.full(len(w.faces), label_of(w.kind))), join(lambda w: np.column_stack([w.colour, w.gloss, w.alpha])), np.round(join(lambda w: w.ao), 9))
 
 def outfit_points(outfit: Outfit, neutral, v, R, t) -> np.ndarray: # [N, 3]
     "Everything in a frame: see `heads_wear.pose_wear`."
@@ -55,4 +55,4 @@ def under_hats(hair: Hair, wear) -> Hair:
     points, ao = hair.points, hair.ao
     for w in hats: points = hat_limit(w, points)[0]
     for w in hats: ao = ao*(.35 + .65*wear_shade(w, points, hair.normals))
-    return replace(hair, points=points, ao=ao) if hats else hair
+    return replace(hair, points=points, ao=np.round(ao, 9)) if hats else hair

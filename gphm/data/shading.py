@@ -32,7 +32,7 @@ def vertex_normals(v, faces):
 LABELS = ("nothing", *PARTS, "hair", "glasses", "hat", "earrings", "clothes")     # what a part label means
 LABELS_HAIR = LABELS.index("hair")
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _texel(texture, u, v, out):
     "Bilinear look-up of all channels."
     h, w = texture.shape[:2]
@@ -42,7 +42,7 @@ def _texel(texture, u, v, out):
     for c in range(texture.shape[2]):
         out[c] = (texture[j, i, c]*(1 - a) + texture[j, i + 1, c]*a)*(1 - b) + (texture[j + 1, i, c]*(1 - a) + texture[j + 1, i + 1, c]*a)*b
 
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _light(albedo, gloss, n, view, tangent, ao, share, material, light, wrap, out):
     """One sample's linear colour under light = (lamps, power, sky, ground, up, catch). `material` is 0 skin or cloth, 1 eye, 2 hair, whose strands shine across
     their direction, 3 the inside of the mouth, 4 glass."""
@@ -72,7 +72,7 @@ def _light(albedo, gloss, n, view, tangent, ao, share, material, light, wrap, ou
         for c in range(3): out[c] += shine*power[k, c]*front*lit*share[k]
 
 # %% ../../nbs/data/shading.ipynb #2cee4462
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def shade_layer(mode, ids, bary, depth, faces, part, chart, v, normals, ao, tangents, texture, eye, inside_light, head_up,
                 light, maps, frames, wrap, colour, alpha, zbuffer, opening, facts):
     H, W = ids.shape
@@ -135,7 +135,7 @@ def shade_layer(mode, ids, bary, depth, faces, part, chart, v, normals, ao, tang
             if mode == 0: opening[y, x] = 1 if kind == 1 else (2 if kind == 2 else 0)
 
 # %% ../../nbs/data/shading.ipynb #8721828e
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def shade_wear(clear, ids, bary, depth, faces, label, v, normals, ao, coat, eye, light, maps, frames, wrap, colour, alpha, zbuffer, facts):
     "Opaque faces, or with `clear` glass. `coat` [N, 5] is linear RGB, gloss and alpha of the vertices, `label` [F] what a face is."
     H, W = ids.shape
@@ -168,7 +168,7 @@ def shade_wear(clear, ids, bary, depth, faces, label, v, normals, ao, coat, eye,
                 alpha[y, x], zbuffer[y, x], facts[y, x, 0], facts[y, x, 4] = 1, depth[y, x], depth[y, x], label[f]
 
 # %% ../../nbs/data/shading.ipynb #22fc41c0
-@njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def develop(colour, alpha, ss):
     "Average ss x ss linear samples, put them on white, make them sRGB bytes: image [h, w, 3] and mask [h, w] u8."
     h, w = alpha.shape[0]//ss, alpha.shape[1]//ss

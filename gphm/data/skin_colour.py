@@ -48,7 +48,7 @@ def skin_table(oxygen=.75):
     m, b = np.meshgrid(MELANIN*np.linspace(0, 1, 64)**3, BLOOD*np.linspace(0, 1, 48)**3, indexing="ij")
     return np.ascontiguousarray(spectrum_to_linear(skin_reflectance(m, b, oxygen)).clip(0, 1))
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True)
 def _skin(table, m, b, out):
     M, B = table.shape[0] - 1, table.shape[1] - 1
     for n in range(len(m)):

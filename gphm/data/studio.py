@@ -15,7 +15,7 @@ from .basis import HeadBasis, PARTS
 from .heads_look import Look
 from .heads_paint import paint, paint_shirt
 from .heads_hair import fit_hair, hair_normals, make_hair
-from .lights import NO_SHADOWS, STUDIO, WRAP, Rig, Shadows, cast
+from .lights import NO_SHADOWS, STUDIO, WRAP, Rig, Shadows, cast, in_order
 from .noise import smoothstep
 from .outfit import Outfit, dress, outfit_points, outfit_shade, under_hats
 from .shading import LABELS, develop, shade_layer, shade_wear, vertex_normals
@@ -50,7 +50,7 @@ def seat(basis: HeadBasis, look: Look, neutral: np.ndarray, texture_size=1024,
     hair = make_hair(basis, look)
     if hair and wear: hair = under_hats(hair, wear)
     lm = basis.landmarks.numpy()
-    return Sitter(paint(basis, look, texture_size), layers, basis.ao.numpy()*outfit_shade(wear, T, vertex_normals(T.astype(np.float64), faces)),
+    return Sitter(paint(basis, look, texture_size), layers, np.round(basis.ao.numpy()*outfit_shade(wear, T, vertex_normals(T.astype(np.float64), faces)), 9),
                   hair, fit_hair(hair, T, neutral) if hair else None, np.minimum(np.array(look.brows)*.5, .03), faces, shirt_thickness(basis, look),
                   np.array([lm[61:64], lm[[67, 66, 65]]]), dress(basis, wear, T, neutral), neutral)
 
@@ -86,9 +86,9 @@ def strike(sitter: Sitter,
     gap = np.linalg.norm((v[sitter.gap[0]] - v[sitter.gap[1]]), axis=1).max()
     hair = normals_of_hair = tangents = None
     if sitter.hair is not None:
-        hair = np.ascontiguousarray(sitter.hair_rest @ np.asarray(R).T + t)
+        hair = np.ascontiguousarray(in_order(sitter.hair_rest, np.asarray(R)) + t)
         normals_of_hair = hair_normals(sitter.hair, hair)
-        tangents = np.ascontiguousarray(sitter.hair.strands @ np.asarray(R).T)
+        tangents = np.ascontiguousarray(in_order(sitter.hair.strands, np.asarray(R)))
     return Posed(v, normals, hair, normals_of_hair, tangents, float(np.clip(.35 + gap/.016, .4, 1)), np.ascontiguousarray(np.asarray(R)[:, 1]),
                  wear, wear_normals)
 
@@ -110,7 +110,7 @@ def photograph(sitter: Sitter, posed: Posed, world_to_camera, K, image_size, sup
     the camera's axis, 0 where nothing is), normals [H, W, 3] (world) and part labels [H, W] (uint8, see LABELS) of the sample nearest to each pixel's centre."""
     H, W = image_size[0]*supersample, image_size[1]*supersample
     E, K = np.asarray(world_to_camera, np.float64), np.asarray(K, np.float64)
-    project = lambda p: np.ascontiguousarray((p @ E[:3, :3].T + E[:3, 3]) @ (np.diag([supersample, supersample, 1]) @ K).T)
+    project = lambda p: np.ascontiguousarray(in_order(in_order(p, E[:3, :3]) + E[:3, 3], K*[[supersample], [supersample], [1]]))
     eye = -E[:3, :3].T @ E[:3, 3]
     colour, alpha = np.zeros((H, W, 3), np.float32), np.zeros((H, W), np.float32)
     zbuffer, opening, facts = np.full((H, W), np.inf, np.float32), np.zeros((H, W), np.uint8), np.zeros((H, W, 5), np.float32)
