@@ -54,6 +54,7 @@ def hash_files(folder) -> dict:
     names = sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file())
     return {n: hashlib.sha256((Path(folder)/n).read_bytes()).hexdigest() for n in names if n not in (FILES, "capture.json")}
 
+# %% ../../nbs/data/capture.ipynb #aa7b8218
 class SubjectWriter:
     "Receives the frames of one subject; made by `CaptureWriter.subject`."
     def __init__(self, folder, cameras):
@@ -110,7 +111,7 @@ class SubjectWriter:
         write_json(self.folder/"capture.json", dict(subject=self.folder.name, cameras=cameras, frames=self.frames,
                                                     content=self.hash.hexdigest(), **extra))
 
-# %% ../../nbs/data/capture.ipynb #95f1a39b
+# %% ../../nbs/data/capture.ipynb #613dd85b
 class CaptureWriter:
     """Writes a capture: `subject` for each (any process, any order), then `finish` once. `resolution` is H = W or (H, W);
     `extra` (seed, recipe, ...) goes into dataset.json and must be the same when a broken-off job is resumed."""
@@ -159,7 +160,7 @@ class _SubjectContext:
     def __exit__(self, kind, value, trace):
         if kind is None: self.writer.close(self.extra)
 
-# %% ../../nbs/data/capture.ipynb #613dd85b
+# %% ../../nbs/data/capture.ipynb #6938565e
 def _need(record, key, path, what, kind=None):
     if not isinstance(record, dict) or key not in record:
         raise GPHMError(f"{path}: the field {what} is missing; see the data contract in data.capture")
@@ -195,7 +196,7 @@ def _open_image(path, size=None, mode="RGB", decode=True):
     except (OSError, SyntaxError, ValueError) as e:
         raise GPHMError(f"{path}: the picture is broken or truncated ({e}); make it again or delete its subject") from None
 
-# %% ../../nbs/data/capture.ipynb #6938565e
+# %% ../../nbs/data/capture.ipynb #058080b9
 @dataclass(frozen=True)
 class Subject:
     "One person of a capture; pictures are read on demand."
@@ -257,7 +258,7 @@ class Captures:
             raise GPHMError(f"{self.root}: there is no subject {name!r}; there are {', '.join(self.subjects)}")
         return self.members[name]
 
-# %% ../../nbs/data/capture.ipynb #ec63aa7c
+# %% ../../nbs/data/capture.ipynb #b56b3def
 def _list_pictures(folder, kind, frame, expected):
     "{(kind, frame, stem): path} of one folder of pictures; every name in `expected` must be there."
     here = folder/kind/frame
@@ -325,7 +326,7 @@ def _read_subject(folder, name, check):
     with ThreadPoolExecutor(4) as pool: list(pool.map(lambda job: _open_image(*job, decode=check == "full"), jobs))
     return Subject(folder, name, cameras, list(poses), expressions, poses, *landmarks, files)
 
-# %% ../../nbs/data/capture.ipynb #058080b9
+# %% ../../nbs/data/capture.ipynb #6e919d6b
 def _check_splits(splits, members, path):
     for name, split in splits.items():
         if not isinstance(split, dict):

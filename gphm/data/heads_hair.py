@@ -114,4 +114,4 @@ def hair_normals(hair: Hair, points: np.ndarray) -> np.ndarray:
     a, b = hair.points[::7], points[::7]
     U, _, Vt = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
     D = np.diag([1, 1, np.sign(np.linalg.det(U @ Vt))])
-    return np.ascontiguousarray(in_order(hair.normals, np.round(U @ D @ Vt, 12).T))
+    return in_order(hair.normals, np.round(U @ D @ Vt, 12).T)

@@ -96,7 +96,14 @@ def sample_rig(g: np.random.Generator, kind: str = "") -> Rig:
 # %% ../../nbs/data/lights.ipynb #cbe2b7ee
 def in_order(points, A) -> np.ndarray: # [N, 3], [k, 3] -> [N, k]
     "points @ A.T, summed in the same order by every machine (matrix libraries do not), so that samples on an edge fall to the same side."
-    return points[:, :1]*A[:, 0] + points[:, 1:2]*A[:, 1] + points[:, 2:]*A[:, 2]
+    return _in_order(np.ascontiguousarray(points, np.float64), np.ascontiguousarray(A, np.float64))
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _in_order(points, A):
+    out = np.empty((len(points), len(A)))
+    for n in range(len(points)):
+        for k in range(len(A)): out[n, k] = points[n, 0]*A[k, 0] + points[n, 1]*A[k, 1] + points[n, 2]*A[k, 2]
+    return out
 
 @dataclass(frozen=True, eq=False)
 class Shadows:
@@ -116,7 +123,7 @@ def cast(rig: Rig, surfaces, center=(0, -.02, 0), radius=.30, size=256) -> Shado
         K = np.array([[size/2*far/radius, 0, size/2], [0, size/2*far/radius, size/2], [0, 0, 1]])
         frames[m] = K @ np.concatenate([R, (far*np.array([0, 0, 1.]) - R @ np.asarray(center))[:, None]], 1)
         for points, faces in surfaces:
-            rasterize_one(np.ascontiguousarray(in_order(points, frames[m, :, :3]) + frames[m, :, 3]), faces, 1., ids, bary, depth)
+            rasterize_one(in_order(points, frames[m, :, :3]) + frames[m, :, 3], faces, 1., ids, bary, depth)
             seen = ids >= 0
             maps[m][seen] = np.minimum(maps[m][seen], depth[seen])
     return Shadows(maps, frames)
