@@ -24,6 +24,7 @@ class DataConfig:
     test_expressions: int = 0      # more frames of everybody, for testing only
     conditions: int = 4            # condition images a frame: the same expression on another identity (3.1)
     image_size: int = 512          # pixels (3.1)
+    use_conditions: bool = True    # condition images drive half of the training frames; without them, other views of the frame alone
 
 # %% ../nbs/config.ipynb #6a7b6435
 @dataclass(frozen=True)
@@ -38,8 +39,10 @@ class ModelConfig(DataConfig):
     layers: int = 4                # hidden layers of f_mean, f_id, f_exp, f_non, f_col, f_att (3.4)
     inj_layers: int = 8            # hidden layers of f_inj (3.4)
     encoder_width: int = 32        # channels of the first of the encoders' 4 blocks; doubles with each
+    refine: bool = True            # the U-Net; without it I is the first three channels of I_F (Figure 7)
     refine_width: int = 64         # channels of the refine U-Net's first level
     refine_residual: bool = False  # refine adds to the first three channels, instead of replacing them
+    gated: bool = False            # z_id also scales the first layer of f_inj, instead of only being added to it
     id_scale: float = 1.           # multiplies z_id where it enters f_inj
     normalize_faces: bool = False  # encoders see images of zero mean and unit variance
     pos_freq: int = 6              # octaves of the positional encoding of f_mean
@@ -68,6 +71,8 @@ class StageConfig(ModelConfig):
     landmark_lr: float = 1e-4      # P_0, both stages (adopted)
     pose_lr: float = 1e-5          # head poses, both stages (adopted)
     # stage 2: the Gaussian head model
+    init: str = "guiding"          # where Gaussians start: the guiding mesh, the "template" of a morphable model, or "random" (Table I)
+    init_points: int = 100_000     # Gaussians of the other two (4.2)
     gaussian_steps: int = 600_000
     gaussian_frames: int = 1
     gaussian_views: int = 1        # a batch holds single images (3.4)
@@ -111,12 +116,15 @@ class Config(StageConfig):
     decay: float = 1.              # rates end at this share of their start (cosine)
     warmup: int = 0                # steps of linear warm-up
     clip: float = 0.               # largest gradient norm; 0 is none
+    precision: str = "no"          # "bf16": mixed precision on CUDA (accelerate); the SDF, positions and renderers stay in float32
+    prefetch: int = 0              # steps whose pictures are drawn ahead by threads
+    validate_every: int = 0        # steps between looks at held-out cameras and expressions while a training runs; 0 is never
     save_every: int = 1000         # steps between checkpoints
     test_images: int = 200         # held-out images that are scored
 
 # %% ../nbs/config.ipynb #9e46cd9b
 PRESETS = {
-    "paper": Config(),
+    "paper": Config(prefetch=2, validate_every=5000),
     "gpu": Config(
         preset="gpu", subjects=60, expressions=20, views=16, test_subjects=6, test_expressions=4, image_size=512, face_size=128, width=256, layers=3, inj_layers=8,
         encoder_width=32, refine_width=32, refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=5, exp_dim=64,
@@ -124,7 +132,7 @@ PRESETS = {
         gaussian_views=2, gaussian_lr=1e-3, gaussian_code_lr=3e-3, guiding_code_lr=3e-3, feature_lr=1e-3, mean_lr=1e-4,
         scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2, mouth_points=3000, face_points=15000, face_weight=3., landmark_batch=32,
         lift_features=True, blendshapes=True, reading_steps=1000, teacher_steps=1000, handover_steps=1000, motion_teacher=.02, shoulder=.5, teacher_batch=64,
-        vgg_size=256, refine_from=.5, decay=.05, warmup=50, clip=1., save_every=500),
+        vgg_size=256, refine_from=.5, decay=.05, warmup=50, clip=1., precision="bf16", prefetch=2, validate_every=1000, save_every=500),
     "laptop": Config(
         preset="laptop", subjects=14, expressions=12, views=12, test_views=4, test_subjects=2, test_expressions=3, conditions=2, image_size=128, face_size=64,
         exp_dim=32, non_dim=32, id_dim=64, width=96, layers=2, inj_layers=4, encoder_width=16, refine_width=16,
@@ -133,12 +141,12 @@ PRESETS = {
         gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-4, feature_lr=1e-3, scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2,
         opacity=.7, lift_features=True, blendshapes=True, reading_steps=400, teacher_steps=400, handover_steps=300, motion_teacher=.02, shoulder=.5, mouth_points=300, face_points=2500,
         face_weight=4., landmark_batch=8, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
-        warmup=20, clip=1., save_every=100, test_images=160),
+        warmup=20, clip=1., init_points=13_000, validate_every=250, save_every=100, test_images=160),
 }
 PRESETS["smoke"] = replace(
     PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, test_subjects=1, test_expressions=1, conditions=1, image_size=64, face_size=32, width=64,
     inj_layers=2, layers=1, encoder_width=8, refine_width=8, id_dim=32, exp_dim=16, non_dim=16, grid=24, sphere_steps=200, reading_steps=40, teacher_steps=40, handover_steps=40, teacher_batch=8,
-    guiding_steps=60, gaussian_steps=150, mouth_points=50, face_points=500, landmark_batch=4, vgg_size=32, save_every=25,
+    guiding_steps=60, gaussian_steps=150, mouth_points=50, face_points=500, landmark_batch=4, vgg_size=32, init_points=1500, validate_every=50, save_every=25,
     test_images=24)
 
 # %% ../nbs/config.ipynb #ee5b0794

@@ -54,10 +54,11 @@ class MeanField(HeadModel):
         self.register_buffer("sdf", torch.ones(self.grid.count))
 
     def field(self, x: Tensor) -> tuple[Tensor, Tensor]: # [M, 3] -> [M], [M, width]
-        "Equation 1."
-        x = fourier(x, self.cfg.pos_freq)
-        y = self.f_mean(x)
-        return y[:, 0], y[:, 1:] if self.lift is None else y[:, 1:] + self.lift(x)
+        "Equation 1, in full precision: a surface is where the SDF changes its sign."
+        with torch.autocast(x.device.type, enabled=False):
+            x = fourier(x, self.cfg.pos_freq)
+            y = self.f_mean(x)
+            return y[:, 0], y[:, 1:] if self.lift is None else y[:, 1:] + self.lift(x)
 
     def start_as_sphere(self, seed: int = 0, radius: float = .5, progress: bool = False) -> float:
         "Teach f_mean the SDF of a sphere round the head (`sphere_steps` steps); returns the mean error left."
@@ -134,6 +135,6 @@ class GuidingModel(MeanField):
         X = same_views(apply_pose(X_can, *pose), views)
         out = render_mesh(X, mesh.faces, self.colour(H), world_to_camera.flatten(0, 1), K.flatten(0, 1), image_size,
                           background=self.background)
-        image = self.refine(out.features) if refine else out.features[..., :3]
+        image = self.refine(out.features) if refine and self.cfg.refine else out.features[..., :3]
         shape = lambda x: x.unflatten(0, (frames, views))
         return Rendered(shape(out.features), shape(out.alpha[..., 0]), shape(image), reg, X_ne, X_can)

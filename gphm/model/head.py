@@ -36,7 +36,7 @@ class HeadNetworks(nn.Module):
                 ):
         super().__init__()
         self.cfg, W = cfg, cfg.width
-        self.f_inj = MLP(W, W, W, cfg.inj_layers, code_dim=cfg.id_dim)
+        self.f_inj = MLP(W, W, W, cfg.inj_layers, code_dim=cfg.id_dim, gated=cfg.gated)
         self.f_id = MLP(W, 3, W, cfg.layers, gain=.02)
         self.f_exp = Motion(W, cfg.layers, cfg.exp_dim, .1, cfg.blendshapes)
         self.f_non = Motion(W, cfg.layers, cfg.non_dim, .02, cfg.blendshapes)
@@ -67,7 +67,7 @@ class HeadNetworks(nn.Module):
 
     def colour(self, H: Tensor) -> Tensor: # [N, channels]
         "C = f_col(H), RGB first."
-        C = self.f_col(H)
+        C = self.f_col(H).float()                      # renderers want float32 under mixed precision too
         return torch.cat([torch.sigmoid(C[:, :3]), C[:, 3:]], 1)
 
     @torch.no_grad()

@@ -12,19 +12,22 @@ from torch import Tensor
 
 # %% ../../nbs/model/networks.ipynb #42a88430
 class MLP(nn.Module):
-    "`layers` hidden ReLU layers of `width`; `code_dim > 0` adds a code to the first layer."
+    "`layers` hidden ReLU layers of `width`; `code_dim > 0` adds a code to the first layer, and with `gated` multiplies it too."
     def __init__(self, in_dim: int, out_dim: int, width: int, layers: int, code_dim: int = 0,
                  gain: float = 1., # of the last layer, relative to keeping the variance
+                 gated: bool = False, # the first layer is also scaled by 1 + a linear function of the code
                 ):
         super().__init__()
         dims = [in_dim] + [width]*layers
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(dims, dims[1:]))
         self.code = nn.Linear(code_dim, width, bias=False) if code_dim else None
+        self.gate = nn.Linear(code_dim, width, bias=False) if code_dim and gated else None
         self.last = nn.Linear(dims[-1], out_dim)
         for layer in self.hidden:
             nn.init.kaiming_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
         if code_dim: nn.init.kaiming_normal_(self.code.weight)
+        if self.gate is not None: nn.init.kaiming_normal_(self.gate.weight)
         nn.init.normal_(self.last.weight, std=gain/math.sqrt(dims[-1]))
         nn.init.zeros_(self.last.bias)
 
@@ -32,6 +35,7 @@ class MLP(nn.Module):
                 code: Tensor | None = None,     # [F, code_dim] evaluates all points for each of F codes, [code_dim] for one
                ) -> Tensor:                     # [N, out_dim], or [F, N, out_dim]
         x = self.hidden[0](x)
+        if self.gate is not None: x = x*(1 + self.gate(code).unsqueeze(-2))
         if self.code is not None: x = x + self.code(code).unsqueeze(-2)
         x = F.relu(x)
         for layer in self.hidden[1:]: x = F.relu(layer(x))
@@ -106,5 +110,5 @@ class Refine(nn.Module):
         x2 = F.leaky_relu(self.down2(x1), .2)
         y = F.leaky_relu(self.up1(torch.cat([F.interpolate(x2, size=x1.shape[2:], mode="bilinear"), x1], 1)), .2)
         y = F.leaky_relu(self.up2(torch.cat([F.interpolate(y, size=x0.shape[2:], mode="bilinear"), x0], 1)), .2)
-        y = self.out(y)
+        y = self.out(y).float()
         return (x[:, :3] + y if self.residual else torch.sigmoid(y)).movedim(1, -1)

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['Batch', 'unit', 'canonical_landmarks', 'frontal_views', 'reference_views', 'gather', 'rest_motion', 'landmark_motion',
-           'Lesson', 'Sampler']
+           'Lesson', 'Sampler', 'Ahead']
 
 # %% ../../nbs/training/batches.ipynb #46fb6e70
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import numpy as np, roma, torch
 from torch import Tensor
@@ -112,16 +113,16 @@ class Sampler:
         "A face image and a non-face image for each row."
         d, face, non = self.data, [], []
         for n in rows:
-            if self.counts[n] and numbers.random() < .5: face.append(d.conditions[n, numbers.integers(self.counts[n])])
+            if self.cfg.use_conditions and self.counts[n] and numbers.random() < .5: face.append(d.conditions[n, numbers.integers(self.counts[n])])
             else: face.append(d.face_images[n, numbers.choice(np.flatnonzero(self.visible[n]))])
             view = numbers.choice(np.flatnonzero(self.visible[n])) if numbers.random() < .5 else self.reference[n]
             non.append(d.nonface_images[n, view])
         return unit(torch.stack(face)), unit(torch.stack(non))
 
-    def draw(self, step: int, item: int = 0) -> Batch:
-        "The batch of a step."
+    def draw(self, step: int, item: int = 0, subject: int | None = None) -> Batch:
+        "The batch of a step, of any subject or of one."
         numbers = rng(self.cfg.seed, self.stage, step, item)
-        rows = self.rows[numbers.integers(len(self.rows))]
+        rows = self.rows[numbers.integers(len(self.rows)) if subject is None else subject]
         rows = numbers.choice(rows, self.F, replace=len(rows) < self.F)
         views = []
         for n in rows:
@@ -133,10 +134,29 @@ class Sampler:
         return gather(self.data, torch.as_tensor(rows, device=device), torch.as_tensor(np.array(views, dtype=np.int64), device=device),
                       *self._drive(numbers, rows))
 
-    def draw_lesson(self, step: int, count: int) -> Lesson:
-        "Frames of any identity for the teacher."
-        numbers = rng(self.cfg.seed, self.stage, step, "lesson")
+    def draw_lesson(self, step: int, count: int, share: tuple = (0, 1)) -> Lesson:
+        "Frames of any identity for the teacher; of these, the i-th of n equal shares."
+        (i, n), numbers = share, rng(self.cfg.seed, self.stage, step, "lesson")
         rows = numbers.choice(len(self.data), count, replace=len(self.data) < count)
+        face, nonface = self._drive(numbers, rows)
+        rows, face, nonface = rows[i::n], face[i::n], nonface[i::n]
         at = torch.as_tensor(rows, device=self.data.K.device)
-        return Lesson(*self._drive(numbers, rows), self.data.subject[at], canonical_landmarks(self.data, at), self.motion[at],
+        return Lesson(face, nonface, self.data.subject[at], canonical_landmarks(self.data, at), self.motion[at],
                       tuple(x[at] for x in self.rest))
+
+# %% ../../nbs/training/batches.ipynb #6a8ca338
+class Ahead:
+    "A sampler whose next batches are drawn by threads: `depth` steps ahead, the process's own `items` of each; depth 0 draws when asked."
+    def __init__(self, sampler: Sampler, items: range, depth: int, steps: int):
+        self.sampler, self.items, self.depth, self.steps, self.coming = sampler, items, depth, steps, {}
+        self.pool = ThreadPoolExecutor(depth*len(items), thread_name_prefix="draw") if depth else None
+
+    def __getattr__(self, name): return getattr(self.sampler, name)
+
+    def draw(self, step: int, item: int = 0) -> Batch:
+        "The sampler's batch."
+        if not self.depth: return self.sampler.draw(step, item)
+        for s in range(step, min(step + self.depth + 1, self.steps)):
+            for i in self.items:
+                if (s, i) >= (step, item) and (s, i) not in self.coming: self.coming[s, i] = self.pool.submit(self.sampler.draw, s, i)
+        return self.coming.pop((step, item)).result()

@@ -50,7 +50,7 @@ def read_checkpoint(folder) -> tuple[dict, dict, int, float]: # model tensors, o
 
 # %% ../../nbs/training/checkpoint.ipynb #1186ca04
 STAGES = {"guiding": GuidingModel, "gaussian": GaussianModel}
-FREE = {"test_images", "save_every"}   # settings that may change between a run and its resumption
+FREE = {"test_images", "save_every", "validate_every", "prefetch"}   # settings that may change between a run and its resumption
 
 def open_run(folder, stage: str, cfg: Config, **facts) -> bool: # whether there is a checkpoint to go on from
     "Write `config.json`, or compare with the one that is there."
