@@ -57,9 +57,9 @@ def relative(path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 def asset(name: str) -> Path:
-    "A small file that ships with the library (`data/assets` in the repository, the package `gphm_assets` when installed)."
-    candidates = [Path(__file__).resolve().parent.parent/"data"/"assets"/name] if "__file__" in globals() else []
-    candidates.append(find_root()/"data"/"assets"/name)
+    "A small file that ships with the library (`data/assets` and `data/prior` in the repository, the package `gphm_assets` when installed)."
+    tops = [Path(__file__).resolve().parent.parent] if "__file__" in globals() else []
+    candidates = [top/"data"/part/name for top in [*tops, find_root()] for part in ("assets", ".")]
     try:
         import gphm_assets
         candidates += [Path(folder)/name for folder in gphm_assets.__path__]
