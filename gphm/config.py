@@ -66,6 +66,7 @@ class StageConfig(ModelConfig):
     guiding_steps: int = 100_000
     guiding_frames: int = 1        # expressions of one identity in a batch (3.4)
     guiding_views: int = 4         # images of each (3.4)
+    muon: float = 0.               # above 0, hidden matrices of MLPs are learned by Muon, at this many times the networks' rate; 0 is Adam for everything
     guiding_lr: float = 1e-3       # networks (adopted)
     guiding_code_lr: float = 1e-3  # identity codes (adopted)
     landmark_lr: float = 1e-4      # P_0, both stages (adopted)

@@ -111,12 +111,10 @@ class GaussianModel(HeadModel):
     def from_points(cls, cfg: Config, subjects: int, frames: int, landmarks: Tensor, # [68, 3] canonical
                     X_0: Tensor # [N, 3] canonical
                    ) -> "GaussianModel":
-        "Start from given points and nothing else: features are drawn, networks are fresh (the other rows of Table I)."
-        with torch.no_grad():
-            model, numbers = cls(cfg, subjects, frames, landmarks, len(X_0)), rng(cfg.seed, "features")
-            model.X_0.copy_(X_0)
-            for H in (model.H_0, model.H_P): H.copy_(torch.as_tensor(numbers.normal(size=H.shape), dtype=torch.float32))
-            model.start_attributes()
+        "Start from given points and nothing else: features are zero, networks are fresh (section 4.2, the other row of Table I)."
+        model = cls(cfg, subjects, frames, landmarks, len(X_0))
+        with torch.no_grad(): model.X_0.copy_(X_0)
+        model.start_attributes()
         return model
 
     @torch.no_grad()
@@ -158,8 +156,8 @@ class GaussianModel(HeadModel):
 # %% ../../nbs/model/gaussian.ipynb #5347701b
 def template_points(landmarks: Tensor, # [68, 3] mean canonical landmarks of the data
                     count: int, vertices: Tensor, faces: Tensor, template_landmarks: Tensor, # [V, 3], [F, 3], [68] vertex numbers
-                    seed: int = 0) -> Tensor: # [count, 3]
-    "Points drawn evenly on a template, which is moved and scaled so that its landmarks lie on the data's."
+                    seed: int = 0, near: float = .01) -> Tensor: # [count, 3]
+    "Points drawn evenly near the surface of a template (off by `near` head lengths), which is moved and scaled so that its landmarks lie on the data's."
     marks = vertices[template_landmarks]
     R, t, s = roma.rigid_points_registration(marks, landmarks, compute_scaling=True)
     corners = (s*vertices @ R.T + t)[faces]
@@ -167,7 +165,7 @@ def template_points(landmarks: Tensor, # [68, 3] mean canonical landmarks of the
     numbers = rng(seed, "template points")
     face = torch.as_tensor(numbers.choice(len(area), count, p=area/area.sum()))
     b = torch.as_tensor(numbers.dirichlet([1., 1, 1], count), dtype=torch.float32)[..., None]
-    return (corners[face]*b).sum(1)
+    return (corners[face]*b).sum(1) + near*torch.as_tensor(numbers.normal(size=(count, 3)), dtype=torch.float32)
 
 def random_points(cfg: Config) -> Tensor: # [init_points, 3]
     "Points drawn evenly in the box of the tetrahedral grid."

@@ -18,19 +18,21 @@ from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
 
 # %% ../../nbs/training/checkpoint.ipynb #40d2aba6
-def optimizer_tensors(opt: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    "Adam's state as named tensors: `optim.<parameter number>.<entry>`."
-    return {f"optim.{i}.{k}": v for i, s in opt.state_dict()["state"].items() for k, v in s.items() if torch.is_tensor(v)}
+def optimizer_tensors(opt) -> dict[str, torch.Tensor]: # an optimiser, or `training.rates.Optimizers`
+    "The optimisers' state as named tensors: `optim.<optimiser>.<parameter number>.<entry>`."
+    parts = getattr(opt, "parts", [opt])
+    return {f"optim.{o}.{i}.{k}": v for o, part in enumerate(parts) for i, s in part.state_dict()["state"].items() for k, v in s.items() if torch.is_tensor(v)}
 
-def restore_optimizer(opt: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]):
+def restore_optimizer(opt, tensors: dict[str, torch.Tensor]):
     "The inverse; rates stay those of `opt`."
-    state = {}
+    parts = getattr(opt, "parts", [opt])
+    states = [{} for _ in parts]
     for name, v in tensors.items():
-        _, i, k = name.split(".")
-        state.setdefault(int(i), {})[k] = v
-    opt.load_state_dict(dict(state=state, param_groups=opt.state_dict()["param_groups"]))
+        _, o, i, k = name.split(".")
+        states[int(o)].setdefault(int(i), {})[k] = v
+    for part, state in zip(parts, states): part.load_state_dict(dict(state=state, param_groups=part.state_dict()["param_groups"]))
 
-def save_checkpoint(folder, model: torch.nn.Module, step: int, seconds: float, opt: torch.optim.Optimizer | None = None):
+def save_checkpoint(folder, model: torch.nn.Module, step: int, seconds: float, opt=None):
     "Write `checkpoint.safetensors` atomically; without `opt` it is final."
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in (model.state_dict() | (optimizer_tensors(opt) if opt else {})).items()}
     with atomic_path(resolve(folder)/"checkpoint.safetensors") as tmp:

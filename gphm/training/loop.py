@@ -20,7 +20,7 @@ from ..model.perceptual import Lpips
 from .batches import Ahead, Batch, Sampler
 from .checkpoint import open_run, read_checkpoint, restore_optimizer, save_checkpoint
 from .lessons import teach_encoders, teach_gaussians
-from .rates import parameter_groups
+from .rates import make_optimizer
 from .stage import Objective, training_step
 
 # %% ../../nbs/training/loop.ipynb #cc03941e
@@ -98,7 +98,7 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
     main = team is None or team.is_main_process
     model.to(device)
     sampler = Sampler(frames, cfg, stage, F, V)
-    opt = torch.optim.Adam(parameter_groups(model, cfg), fused=True)
+    opt = make_optimizer(model, cfg)
     first, before = resume(model, opt, cfg, run, stage, steps, **facts)
     if first >= steps: return run
     if team: team.wait_for_everyone()
