@@ -114,10 +114,11 @@ class Config(StageConfig):
     # the course of both trainings
     batch: int = 8                 # items a step over all processes (3.4); an item is frames x views of one identity
     refine_from: float = 0.        # share of a stage after which refine and L_vgg join
+    coarse: float = 0.             # share of a stage that is learned from pictures of half the size
     decay: float = 1.              # rates end at this share of their start (cosine)
     warmup: int = 0                # steps of linear warm-up
     clip: float = 0.               # largest gradient norm; 0 is none
-    precision: str = "no"          # "bf16": mixed precision on CUDA (accelerate); the SDF, positions and renderers stay in float32
+    precision: str = "no"          # "bf16": mixed precision (accelerate); the SDF, positions and renderers stay in float32
     prefetch: int = 0              # steps whose pictures are drawn ahead by threads
     validate_every: int = 0        # steps between looks at held-out cameras and expressions while a training runs; 0 is never
     save_every: int = 1000         # steps between checkpoints
@@ -137,13 +138,15 @@ PRESETS = {
     "laptop": Config(
         preset="laptop", subjects=14, expressions=12, views=12, test_views=4, test_subjects=2, test_expressions=3, conditions=2, image_size=128, face_size=64,
         exp_dim=32, non_dim=32, id_dim=64, width=96, layers=2, inj_layers=4, encoder_width=16, refine_width=16,
-        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=40, guiding_steps=460, guiding_frames=2,
+        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=32, guiding_steps=460, guiding_frames=2,
         guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2300, gaussian_frames=2, gaussian_views=2,
-        gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-4, feature_lr=1e-3, scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2,
-        opacity=.7, lift_features=True, blendshapes=True, reading_steps=400, teacher_steps=400, handover_steps=300, motion_teacher=.02, shoulder=.5, mouth_points=300, face_points=2500,
+        gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-3, feature_lr=1.5e-2, scale_lr=1e-2, quat_lr=1e-3, opacity_lr=1e-2, muon=3.,
+        opacity=.7, gated=True, attribute_scale=1., lift_features=True, blendshapes=True, reading_steps=400, teacher_steps=400, handover_steps=300, motion_teacher=.02, shoulder=.5, mouth_points=300, face_points=2500,
         face_weight=4., landmark_batch=8, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
-        warmup=20, clip=1., init_points=13_000, validate_every=250, save_every=100, test_images=160),
+        warmup=20, clip=1., init_points=8_000, validate_every=250, save_every=100, test_images=160),
 }
+PRESETS["prior"] = replace(
+    PRESETS["laptop"], preset="prior", subjects=32, expressions=20, views=10, test_views=3, test_subjects=4, test_expressions=4)
 PRESETS["smoke"] = replace(
     PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, test_subjects=1, test_expressions=1, conditions=1, image_size=64, face_size=32, width=64,
     inj_layers=2, layers=1, encoder_width=8, refine_width=8, id_dim=32, exp_dim=16, non_dim=16, grid=24, sphere_steps=200, reading_steps=40, teacher_steps=40, handover_steps=40, teacher_batch=8,

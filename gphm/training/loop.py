@@ -27,7 +27,6 @@ from .stage import Objective, training_step
 def make_team(device, precision: str = "no"): # an accelerate.Accelerator, or None
     "The processes of this training; None where one process trains in full precision and nothing has to be agreed on."
     device = torch.device(device)
-    precision = precision if device.type == "cuda" else "no"
     if int(os.environ.get("WORLD_SIZE", 1)) == 1 and precision == "no": return None
     from accelerate import Accelerator, DistributedDataParallelKwargs
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)     # refine and L_vgg join late

@@ -15,7 +15,7 @@ from ..core import GPHMError
 from ..model.gaussian import GaussianModel
 from ..model.guiding import Rendered
 from ..model.perceptual import Lpips
-from .batches import Batch, Sampler
+from .batches import Batch, Sampler, halved
 from .lessons import teacher_losses
 from .losses import crop_square, landmark_loss, laplacian, photometric, pixel_weights, silhouette_iou
 from .rates import rate_factor
@@ -65,9 +65,9 @@ class Objective(torch.nn.Module):
     @property
     def items(self) -> range: return range(self.rank, self.cfg.batch, self.processes)
 
-    def forward(self, step: int, item: int, refine: bool) -> dict[str, Tensor]:
-        cfg = self.cfg
-        part = step_losses(self.model, cfg, self.sampler.draw(step, item), step, refine, self.unlearned[0])
+    def forward(self, step: int, item: int, refine: bool, coarse: bool = False) -> dict[str, Tensor]:
+        cfg, batch = self.cfg, self.sampler.draw(step, item)
+        part = step_losses(self.model, cfg, halved(batch) if coarse else batch, step, refine, self.unlearned[0])
         part = {k: v*self.processes/cfg.batch for k, v in part.items()}
         if item == self.items[-1] and cfg.landmark_batch: part |= teacher_losses(self.model, cfg, self.sampler, step, share=(self.rank, self.processes))
         return part
@@ -80,7 +80,7 @@ def training_step(objective, opt, step: int, steps: int, refine: bool, team=None
     opt.zero_grad(set_to_none=True)
     for item in own.items:
         with team.no_sync(objective) if team and item != own.items[-1] else nullcontext():
-            part = objective(step, item, refine)
+            part = objective(step, item, refine, step < cfg.coarse*steps)
             (team.backward if team else torch.Tensor.backward)(sum(part.values()))
         for k, v in part.items(): terms[k] = terms.get(k, 0.) + v.detach()
     terms = {k: v.item() for k, v in (team.reduce(terms, "mean") if team else terms).items()}
