@@ -9,6 +9,7 @@ __all__ = ['MeanMesh', 'Rendered', 'same_views', 'MeanField', 'GuidingModel']
 from dataclasses import dataclass
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from tqdm.auto import tqdm
 from ..config import Config
 from ..core import GPHMError, rng
@@ -62,14 +63,29 @@ class MeanField(HeadModel):
 
     def start_as_sphere(self, seed: int = 0, radius: float = .5, progress: bool = False) -> float:
         "Teach f_mean the SDF of a sphere round the head (`sphere_steps` steps); returns the mean error left."
-        device = self.sdf.device
-        center = torch.zeros(3, device=device)
-        opt = torch.optim.Adam(self.f_mean.parameters(), 2e-3)
-        numbers = rng(seed, "sphere")
-        for _ in tqdm(range(self.cfg.sphere_steps), "SDF to a sphere", disable=not progress):
-            x = torch.as_tensor(numbers.uniform(-1, 1, (4096, 3)), dtype=torch.float32, device=device)
-            x = x*self.grid.extent + torch.tensor(self.grid.center, device=device)
-            loss = F.l1_loss(self.field(x)[0], (x - center).norm(dim=1) - radius)
+        extent, center = self.grid.extent, torch.tensor(self.grid.center, device=self.sdf.device)
+        def some(numbers):
+            x = torch.as_tensor(numbers.uniform(-1, 1, (4096, 3)), dtype=torch.float32, device=center.device)*extent + center
+            return x, x.norm(dim=1) - radius
+        return self._learn_sdf(some, seed, "SDF to a sphere", progress)
+
+    def start_as_hull(self, share: Tensor, # [cells + 1]^3 flat: how often a grid point lies inside (training.batches.mean_hull)
+                      seed: int = 0, progress: bool = False) -> float:
+        "Teach f_mean the signed distance to where `share` crosses a half; returns the mean error left."
+        n, size = self.grid.cells + 1, 2*self.grid.extent/self.grid.cells
+        inside = gaussian_filter(share.reshape(n, n, n).cpu().numpy(), .7) > .5
+        if not inside.any() or inside.all(): raise GPHMError("the masks carve no shape out of the grid's box; set sdf_start to 'sphere', or look at the masks and cameras of the capture")
+        target = torch.as_tensor(size*gaussian_filter(distance_transform_edt(~inside) - distance_transform_edt(inside), .7), dtype=torch.float32).flatten()
+        def some(numbers):
+            index = torch.as_tensor(numbers.integers(0, self.grid.count, 4096))
+            return self.grid.points(index).to(self.sdf.device), target[index].to(self.sdf.device)
+        return self._learn_sdf(some, seed, "SDF to the hull", progress)
+
+    def _learn_sdf(self, some, seed, desc, progress) -> float:
+        opt, numbers = torch.optim.Adam(self.f_mean.parameters(), 2e-3), rng(seed, "sphere")
+        for _ in tqdm(range(self.cfg.sphere_steps), desc, disable=not progress):
+            x, distance = some(numbers)
+            loss = F.l1_loss(self.field(x)[0], distance)
             opt.zero_grad(); loss.backward(); opt.step()
         self.refresh()
         return loss.item()

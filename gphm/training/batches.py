@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Batch', 'unit', 'canonical_landmarks', 'frontal_views', 'reference_views', 'gather', 'halved', 'rest_motion',
-           'landmark_motion', 'Lesson', 'Sampler', 'Ahead']
+           'landmark_motion', 'Lesson', 'mean_hull', 'Sampler', 'Ahead']
 
 # %% ../../nbs/training/batches.ipynb #46fb6e70
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +102,25 @@ class Lesson:
     rest: tuple       # A [B, 3, 3], b [B, 3] of rest_motion
 
 # %% ../../nbs/training/batches.ipynb #3337d243
+def mean_hull(data: FrameSet, points: Tensor, # [P, 3] canonical
+              frames: int = 32) -> Tensor:    # [P] in [0, 1]
+    "Share of some frames, evenly chosen, in which a point lies inside every mask that sees it, and most cameras see it."
+    rows = torch.linspace(0, len(data) - 1, min(frames, len(data)), device=data.K.device).round().long().unique()
+    share, (H, W) = torch.zeros(len(points), device=points.device), data.image_size
+    for n in rows.tolist():
+        s = int(data.subject[n])
+        cams = data.camera_valid[s].nonzero()[:, 0]
+        X = data.scale[n]*points @ data.R[n].T + data.t[n]
+        x = X @ data.world_to_camera[s, cams, :3, :3].mT + data.world_to_camera[s, cams, None, :3, 3]         # [C, P, 3]
+        pixel = (x @ data.K[s, cams].mT)
+        at = (pixel[..., :2]/pixel[..., 2:].clamp(min=1e-6)).floor().long()
+        seen = (x[..., 2] > 0) & (at >= 0).all(-1) & (at < at.new_tensor([W, H])).all(-1)
+        u, v = at[..., 0].clamp(0, W - 1), at[..., 1].clamp(0, H - 1)
+        inside = torch.stack([data.masks[n, int(c)][v[k], u[k]] > 127 for k, c in enumerate(cams)])
+        share += (inside | ~seen).all(0) & (seen.float().mean(0) > .5)
+    return share/len(rows)
+
+# %% ../../nbs/training/batches.ipynb #6a8ca338
 class Sampler:
     "Draws batches from a FrameSet; the same step gives the same batch."
     def __init__(self, data: FrameSet, cfg: Config, stage: str, frames: int, views: int):
@@ -150,7 +169,7 @@ class Sampler:
         return Lesson(face, nonface, self.data.subject[at], canonical_landmarks(self.data, at), self.motion[at],
                       tuple(x[at] for x in self.rest))
 
-# %% ../../nbs/training/batches.ipynb #6a8ca338
+# %% ../../nbs/training/batches.ipynb #1d538bc2
 class Ahead:
     "A sampler whose next batches are drawn by threads: `depth` steps ahead, the process's own `items` of each; depth 0 draws when asked."
     def __init__(self, sampler: Sampler, items: range, depth: int, steps: int):

@@ -17,7 +17,7 @@ from ..data.frames import FrameSet
 from ..model.gaussian import GaussianModel
 from ..model.guiding import Rendered
 from ..model.perceptual import Lpips
-from .batches import Ahead, Batch, Sampler
+from .batches import Ahead, Batch, Sampler, mean_hull
 from .checkpoint import open_run, read_checkpoint, restore_optimizer, save_checkpoint
 from .lessons import teach_encoders, teach_gaussians
 from .rates import make_optimizer
@@ -82,7 +82,10 @@ def resume(model, opt, cfg: Config, run: Run, stage: str, steps: int, **facts) -
 
 def prepare_first(model, cfg: Config, sampler: Sampler, stage: str, progress: bool):
     "What precedes a stage's first step: a sphere, and lessons."
-    if stage == "guiding": model.start_as_sphere(cfg.seed, progress=progress)
+    if stage == "guiding":
+        if cfg.sdf_start == "hull": model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress)
+        elif cfg.sdf_start == "sphere": model.start_as_sphere(cfg.seed, progress=progress)
+        else: raise GPHMError(f"sdf_start is {cfg.sdf_start!r}; 'sphere' or 'hull' was expected")
     lessons = []
     if cfg.teacher_steps and (stage == "guiding" or cfg.init != "guiding"): lessons.append((teach_encoders, replace(cfg, motion_teacher=0.)))
     if stage == "gaussian" and cfg.motion_teacher and cfg.handover_steps: lessons.append((teach_gaussians, cfg))
