@@ -57,7 +57,7 @@ def wheel(site):
     assert Path(gphm.__file__).is_relative_to(site) and asset("head_basis.npz").is_relative_to(site), (gphm.__file__, asset("head_basis.npz"))
     names = [m.name for m in pkgutil.walk_packages(gphm.__path__, "gphm.")]
     for name in names: importlib.import_module(name)
-    assert len(names) > 30 and HeadBasis.load().count > 1000
+    assert len(names) > 30 and HeadBasis.load().count > 1000 and len(gphm.load_prior().X_0) > 1000
     assert not any((Path(site)/n).exists() for n in ("nbs", "data", "assets")), "the wheel holds more than gphm and gphm_assets"
 
 def bad(folder, run, data):

@@ -23,19 +23,19 @@ from ..data.frames import FrameSet, load_frames
 from ..evaluation.metrics import save_scored, score_frames
 from ..geometry.pose import quat_multiply
 from ..preprocess.video import video_to_capture
+from ..prior import load_prior
 from ..training.checkpoint import load_model
 from ..training.recipe import _grid
 
 # %% ../../nbs/avatar/pipeline.ipynb #7ea3d277
-SHIPPED = "data/assets/prior"   # a run of preset laptop, packed (gphm.training.checkpoint.pack_model)
+SHIPPED = "data/prior"   # see gphm.prior
 
 def find_prior(prior: str, preset: str, device="cpu"):
     "The head model of a run; by default the preset's own run, else the prior that ships."
     choices = [prior] if prior else [f"runs/gaussian-{preset}", SHIPPED]
     for folder in choices:
-        where = asset("prior/config.json").parent if folder == SHIPPED else resolve(folder)
-        if (where/"config.json").is_file():
-            model = load_model(where, device)
+        if folder == SHIPPED or (resolve(folder)/"config.json").is_file():
+            model = load_prior(device=device) if folder == SHIPPED else load_model(folder, device)
             if not hasattr(model, "X_0"): raise GPHMError(f"{folder} holds a guiding model; the prior of an avatar is a run of train_gaussian.ipynb")
             model.info["folder"] = SHIPPED if folder == SHIPPED else relative(folder)
             return model
