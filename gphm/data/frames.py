@@ -99,6 +99,29 @@ def _select(captures, subjects, frames, cameras):
                                        "one size was expected; resample the capture")
     return picked, sizes.pop()
 
+def _read_picture(kind: str, n: int, c: int, rows: list, marks: np.ndarray, visible: np.ndarray, shape: tuple) -> np.ndarray: # of `shape`
+    "One picture of a field of FrameSet; cameras that a subject does not have are white, or empty masks."
+    _, s, f, names = rows[n]
+    if c >= len(names): return np.full(shape, 0 if kind == "masks" else 255, np.uint8)
+    if kind == "masks": return s.mask(f, names[c])
+    image, seen = s.image(f, names[c]), marks[n, c] if visible[n, c] else None
+    if kind == "images": return image
+    if kind == "nonface_images": return nonface_image(image, seen, shape[0])
+    return np.full(shape, 255, np.uint8) if seen is None else face_image(image, seen, shape[0])
+
+def _stack_head(picked: list, rows: list, C: int) -> dict:
+    "Poses, cameras and expressions of the chosen frames, as arrays."
+    expressions = sorted({s.expression_ids[f] for _, s, f, _ in rows})
+    poses = [s.pose(f) for _, s, f, _ in rows]
+    K, w2c = np.tile(np.eye(3), (len(picked), C, 1, 1)), np.tile(np.eye(4), (len(picked), C, 1, 1))
+    for i, (s, _, names) in enumerate(picked):
+        for c, name in enumerate(names): K[i, c], w2c[i, c] = s.cameras[name].K.numpy(), s.cameras[name].world_to_camera.numpy()
+    return dict(subject=np.array([r[0] for r in rows]), expression=np.array([expressions.index(s.expression_ids[f]) for _, s, f, _ in rows]),
+                scale=np.float32([p[0] for p in poses]), R=np.float32([p[1] for p in poses]), t=np.float32([p[2] for p in poses]),
+                K=K.astype(np.float32), world_to_camera=w2c.astype(np.float32), expression_names=tuple(expressions),
+                camera_valid=np.array([[c < len(names) for c in range(C)] for *_, names in picked]))
+
+# %% ../../nbs/data/frames.ipynb #fcad6886
 def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
                 face_size: int = None,      # cut face images of this size (also the size of the conditions)
                 nonface_size: int = None,   # cut non-face images of this size
@@ -118,22 +141,10 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
              landmarks_2d=np.zeros((N, C, 68, 2), np.float32), landmarks_3d=np.zeros((N, 68, 3), np.float32),
              conditions=white(N, max(map(len, crops)), h, h, 3), condition_count=np.array([len(c) for c in crops]),
              images=None, masks=None, face_images=None, nonface_images=None)
-
-    def read(kind, n, c):
-        "One picture of a kind, as array."
-        _, s, f, names = rows[n]
-        shape = shapes[kind][2:]
-        if c >= len(names): return np.zeros(shape, np.uint8) if kind == "masks" else white(*shape)
-        if kind == "masks": return s.mask(f, names[c])
-        image, marks = s.image(f, names[c]), a["landmarks_2d"][n, c] if a["visible"][n, c] else None
-        if kind == "images": return image
-        if kind == "nonface_images": return nonface_image(image, marks, nonface_size)
-        return white(*shape) if marks is None else face_image(image, marks, face_size)
-
     shapes = dict(images=(N, C, H, W, 3), masks=(N, C, H, W)) | ({"face_images": (N, C, face_size, face_size, 3)} if face_size else {}) \
              | ({"nonface_images": (N, C, nonface_size, nonface_size, 3)} if nonface_size else {})
     for kind, shape in shapes.items():
-        if on_disk: a[kind] = Pictures(shape, functools.partial(read, kind))
+        if on_disk: a[kind] = Pictures(shape, functools.partial(_read_picture, kind, rows=rows, marks=a["landmarks_2d"], visible=a["visible"], shape=shape[2:]))
         else: a[kind] = np.zeros(shape, np.uint8) if kind == "masks" else white(*shape)
 
     def fill(n):
@@ -153,20 +164,12 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
     with ThreadPoolExecutor(threads) as pool:
         for _ in tqdm(pool.map(fill, range(N)), total=N, desc="reading frames", delay=2, disable=not progress): pass
 
-    expressions = sorted({s.expression_ids[f] for _, s, f, _ in rows})
-    poses = [s.pose(f) for _, s, f, _ in rows]
-    K, w2c = np.tile(np.eye(3), (S, C, 1, 1)), np.tile(np.eye(4), (S, C, 1, 1))
-    for i, (s, _, names) in enumerate(picked):
-        for c, name in enumerate(names): K[i, c], w2c[i, c] = s.cameras[name].K.numpy(), s.cameras[name].world_to_camera.numpy()
-    a |= dict(subject=np.array([r[0] for r in rows]), expression=np.array([expressions.index(s.expression_ids[f]) for _, s, f, _ in rows]),
-              scale=np.float32([p[0] for p in poses]), R=np.float32([p[1] for p in poses]), t=np.float32([p[2] for p in poses]),
-              K=K.astype(np.float32), world_to_camera=w2c.astype(np.float32),
-              camera_valid=np.array([[c < len(names) for c in range(C)] for *_, names in picked]))
-    return FrameSet(**{k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in a.items()}, expression_names=tuple(expressions),
+    a |= _stack_head(picked, rows, C)
+    return FrameSet(**{k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in a.items()},
                     subject_names=tuple(s.name for s, *_ in picked), frame_names=tuple(f for _, _, f, _ in rows),
                     camera_names=tuple(tuple(cs) for *_, cs in picked))
 
-# %% ../../nbs/data/frames.ipynb #479ef5eb
+# %% ../../nbs/data/frames.ipynb #de1b896d
 def toy_frames(S=2, F=3, C=4, size=8, face=4) -> FrameSet:
     "S made-up subjects with F frames seen by C cameras on an arc, for tests: every picture of frame n is filled with the number n; the last camera never sees the face."
     N, g = S*F, np.random.default_rng(0)

@@ -91,6 +91,7 @@ def prepare_first(model, cfg: Config, sampler: Sampler, stage: str, progress: bo
     if stage == "gaussian" and cfg.motion_teacher and cfg.handover_steps: lessons.append((teach_gaussians, cfg))
     for teach, how in lessons: log.info("lessons: " + ", ".join(f"{k} {v:.4f}" for k, v in teach(model, how, sampler, progress).items()))
 
+# %% ../../nbs/training/loop.ipynb #4ecf81d3
 def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, validate=None, **facts) -> Run:
     """Train `model` in place (either stage) and return its run; resumes from `run_dir`, and does nothing if it is complete. `validate(model)` gives numbers to log every
     `cfg.validate_every` steps. `facts` are stored in config.json and must agree on resumption. Under `accelerate launch`, call it in every process."""

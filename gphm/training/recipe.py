@@ -49,6 +49,7 @@ def open_split(captures: Captures, name: str, cfg: Config, device="cpu", **names
     if name not in captures.splits: return None
     return load_frames(captures, **(captures.splits[name] | names), face_size=cfg.face_size, nonface_size=cfg.face_size).to(device)
 
+# %% ../../nbs/training/recipe.ipynb #16375330
 def make_validation(captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", images: int = 12):
     "What `train_stage` asks now and then: PSNR on a few held-out cameras and unseen expressions."
     if not cfg.validate_every: return None
@@ -91,6 +92,7 @@ def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameS
     run.finish(**facts, **scores)
     return run.summary, scored
 
+# %% ../../nbs/training/recipe.ipynb #1b8ddd85
 def mean_landmarks(train: FrameSet) -> torch.Tensor: # [68, 3]
     "Mean canonical landmarks of the data: where P_0 starts."
     return canonical_landmarks(train, torch.arange(len(train), device=train.K.device)).mean(0).cpu()
@@ -121,7 +123,7 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
     else: raise GPHMError(f"init is {cfg.init!r}; 'guiding', 'template' or 'random' was expected")
     return GaussianModel.from_points(cfg, len(train.subject_names), len(train), P, X)
 
-# %% ../../nbs/training/recipe.ipynb #16375330
+# %% ../../nbs/training/recipe.ipynb #4dacf47c
 def _grid(rows: list) -> Image.Image:
     "Rows of [H, W, 3] images in [0, 1] or uint8 as one picture."
     def u8(x):
@@ -157,7 +159,7 @@ def show_expressions(scored: dict, count: int = 8) -> Image.Image:
     if scored["foreign"] is not None: rows.append([scored["foreign"][i] for i in pick])
     return _grid(rows)
 
-# %% ../../nbs/training/recipe.ipynb #1b8ddd85
+# %% ../../nbs/training/recipe.ipynb #07284c49
 def show_course(run: Run):
     "Every term of the loss over the steps."
     rows = run.metrics()
