@@ -8,12 +8,13 @@ __all__ = ['FILES', 'file_hash', 'check_prior', 'load_prior', 'pack_prior']
 # %% ../nbs/prior.ipynb #54536a71
 import hashlib
 from pathlib import Path
+from .avatar.explore import CodeBook, make_codebook
 from .core import GPHMError, asset, read_json, resolve, write_json
 from .model.gaussian import GaussianModel
 from .training.checkpoint import load_model, pack_model
 
 # %% ../nbs/prior.ipynb #53569782
-FILES = ("checkpoint.safetensors", "config.json", "summary.json")
+FILES = ("checkpoint.safetensors", "config.json", "summary.json", "codes.safetensors")
 
 def file_hash(path) -> str:
     "SHA-256 of a file."
@@ -32,15 +33,16 @@ def check_prior(folder):
 
 def load_prior(folder="",     # a folder written by `pack_prior`; empty: the prior that ships
                device="cpu") -> GaussianModel:
-    "A trained head model, in evaluation mode; `.cfg` has its settings, `.info` its config.json, `.card` its scores. Refuses files that fail their hash."
+    "A trained head model, in evaluation mode; `.cfg` has its settings, `.info` its config.json, `.card` its scores, `.book` the codes of facial actions. Refuses files that fail their hash."
     folder = resolve(folder) if folder else asset("prior/hashes.json").parent
     check_prior(folder)
     model = load_model(folder, device)
     if not isinstance(model, GaussianModel): raise GPHMError(f"{folder} holds a guiding model; a Gaussian head model was expected")
-    model.card = read_json(folder/"summary.json")
+    model.card, model.book = read_json(folder/"summary.json"), CodeBook.load(folder/"codes.safetensors")
     return model
 
 def pack_prior(run_dir, out):
-    "A finished run in half precision, with its hashes: what `load_prior` reads."
+    "A finished run in half precision, its code book, and hashes: what `load_prior` reads."
     pack_model(run_dir, out)
+    make_codebook(load_model(out)).save(resolve(out)/"codes.safetensors")
     write_json(resolve(out)/"hashes.json", {name: file_hash(resolve(out)/name) for name in FILES})
