@@ -83,7 +83,8 @@ def training_step(objective, opt, step: int, steps: int, refine: bool, team=None
             part = objective(step, item, refine, step < cfg.coarse*steps)
             (team.backward if team else torch.Tensor.backward)(sum(part.values()))
         for k, v in part.items(): terms[k] = terms.get(k, 0.) + v.detach()
-    terms = {k: v.item() for k, v in (team.reduce(terms, "mean") if team else terms).items()}
+    if team: terms = team.reduce(terms, "mean")
+    terms = dict(zip(terms, torch.stack(list(terms.values())).tolist()))                 # a GPU is waited for once
     total = sum(terms.values())
     if not math.isfinite(total): return total, terms
     if cfg.clip: torch.nn.utils.clip_grad_norm_([p for g in opt.param_groups for p in g["params"]], cfg.clip)
