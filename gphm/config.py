@@ -140,16 +140,16 @@ PRESETS = {
         preset="laptop", subjects=14, expressions=12, views=12, test_views=4, test_subjects=2, test_expressions=3, conditions=4, image_size=128, face_size=64,
         exp_dim=32, non_dim=32, id_dim=64, width=96, layers=2, inj_layers=4, encoder_width=16, refine_width=16,
         refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=32, sdf_start="hull", sphere_steps=500, guiding_steps=300, guiding_frames=2,
-        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2800, gaussian_frames=2, gaussian_views=2,
+        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=2600, gaussian_frames=2, gaussian_views=2,
         gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-3, feature_lr=1.5e-2, scale_lr=1e-2, quat_lr=1e-3, opacity_lr=1e-2, muon=3.,
-        opacity=.7, gated=True, attribute_scale=1., lift_features=True, blendshapes=True, reading_steps=400, teacher_steps=400, handover_steps=300, motion_teacher=.02, shoulder=.5, mouth_points=300, face_points=2500,
+        opacity=.7, gated=True, attribute_scale=1., lift_features=True, blendshapes=True, reading_steps=1000, teacher_steps=400, handover_steps=300, motion_teacher=.05, shoulder=.5, mouth_points=300, face_points=2500,
         face_weight=4., landmark_batch=8, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.67, decay=.05,
         warmup=20, clip=1., init_points=8_000, validate_every=250, save_every=100, test_images=160),
 }
 PRESETS["prior"] = replace(
     PRESETS["laptop"], preset="prior", subjects=32, expressions=20, views=10, test_views=3, test_subjects=4, test_expressions=4,
     grid=36, guiding_steps=600, gaussian_steps=14_000, teacher_steps=600, reading_steps=1500, handover_steps=600, validate_every=1000, test_images=200,
-    feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, motion_teacher=.05, landmark_batch=12, refine_from=.5)
+    feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, landmark_batch=12, refine_from=.5)
 PRESETS["smoke"] = replace(
     PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, test_subjects=1, test_expressions=1, conditions=1, image_size=64, face_size=32, width=64,
     inj_layers=2, layers=1, encoder_width=8, refine_width=8, id_dim=32, exp_dim=16, non_dim=16, grid=24, sphere_steps=200, reading_steps=40, teacher_steps=40, handover_steps=40, teacher_batch=8,

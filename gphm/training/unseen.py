@@ -36,7 +36,7 @@ def nearest_code(model, batch) -> Tensor: # [id_dim]
     candidates = torch.cat([model.z_id, model.z_id.mean(0, keepdim=True)])
     return candidates[min(range(len(candidates)), key=lambda k: picture_loss(model, show_as(model, candidates[k], batch), batch).item())].clone()
 
-def fit_codes(model, data: FrameSet, steps: int = 100, lr: float = 1e-2, frames: int = 2, views: int = 4, vgg_every: int = 4,
+def fit_codes(model, data: FrameSet, steps: int = 100, lr: float = 3e-2, frames: int = 2, views: int = 4, vgg_every: int = 4,
               seed: int = 0, progress: bool = True) -> tuple[Tensor, list]: # [S, id_dim], S lists of losses
     "A code for each subject of `data`, with all networks fixed; and the course of the loss."
     sampler = Sampler(data, replace(model.cfg, seed=seed), "fit", frames, views)
