@@ -6,10 +6,10 @@
 __all__ = ['PRESETS', 'DataConfig', 'ModelConfig', 'StageConfig', 'Config', 'make_config', 'config_from']
 
 # %% ../nbs/config.ipynb #92a755d6
-from dataclasses import asdict, dataclass, field, fields, replace
-from .core import GPHMError, log, pick_device
+from dataclasses import dataclass, fields, replace
+from .core import GPHMError, pick_device
 
-# %% ../nbs/config.ipynb #08e2242a
+# %% ../nbs/config.ipynb #23d7ff1b
 @dataclass(frozen=True)
 class DataConfig:
     "What is learned from."
@@ -26,7 +26,7 @@ class DataConfig:
     image_size: int = 512          # pixels (3.1)
     use_conditions: bool = True    # condition images drive half of the training frames; without them, other views of the frame alone
 
-# %% ../nbs/config.ipynb #6a7b6435
+# %% ../nbs/config.ipynb #0e28f749
 @dataclass(frozen=True)
 class ModelConfig(DataConfig):
     "What is learned."
@@ -53,7 +53,7 @@ class ModelConfig(DataConfig):
     near: float = 0.15             # t1: all expression below this distance to a landmark (adopted)
     far: float = 0.25              # t2: all motion above it (adopted)
 
-# %% ../nbs/config.ipynb #711039c4
+# %% ../nbs/config.ipynb #b46940c5
 @dataclass(frozen=True)
 class StageConfig(ModelConfig):
     "How long, from what, and how fast each stage learns."
@@ -90,7 +90,7 @@ class StageConfig(ModelConfig):
     mouth_points: int = 0          # points added inside the mouth at the hand-over; the earlier line of work added 3,000
     face_points: int = 0           # points added on the surface near the landmarks at the hand-over
 
-# %% ../nbs/config.ipynb #7f337167
+# %% ../nbs/config.ipynb #a95c9819
 @dataclass(frozen=True)
 class Config(StageConfig):
     "The paper's values; a preset replaces some, a notebook's parameters replace some more."
@@ -125,7 +125,7 @@ class Config(StageConfig):
     save_every: int = 1000         # steps between checkpoints
     test_images: int = 200         # held-out images that are scored
 
-# %% ../nbs/config.ipynb #9e46cd9b
+# %% ../nbs/config.ipynb #ee5b0794
 PRESETS = {
     "paper": Config(prefetch=2, validate_every=5000),
     "gpu": Config(
@@ -156,7 +156,7 @@ PRESETS["smoke"] = replace(
     guiding_steps=60, gaussian_steps=150, mouth_points=50, face_points=500, landmark_batch=4, vgg_size=32, init_points=1500, validate_every=50, save_every=25,
     test_images=24)
 
-# %% ../nbs/config.ipynb #ee5b0794
+# %% ../nbs/config.ipynb #30d84005
 def make_config(preset: str = "", # a key of `PRESETS`; empty is `gpu` where there is CUDA, else `laptop`
                 **changes         # any field; None and values below zero keep the preset's
                ) -> Config:

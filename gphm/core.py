@@ -8,7 +8,7 @@ __all__ = ['log', 'GPHMError', 'notebook_errors', 'find_root', 'resolve', 'relat
            'peak_memory_gb']
 
 # %% ../nbs/core.ipynb #5a2b7a65
-import contextlib, functools, hashlib, json, logging, os, random, shutil, sys, tempfile, time
+import contextlib, hashlib, json, logging, os, random, sys, tempfile
 from pathlib import Path
 
 import numpy as np

@@ -6,7 +6,7 @@
 __all__ = ['split_gaussians', 'Avatar', 'save_avatar', 'load_avatar']
 
 # %% ../../nbs/avatar/avatar.ipynb #67fb63e3
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 import torch, torch.nn as nn
 from torch import Tensor
 from safetensors import SafetensorError, safe_open

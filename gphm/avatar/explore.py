@@ -11,7 +11,7 @@ import numpy as np, torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
-from ..core import GPHMError, atomic_path, rng
+from ..core import GPHMError, atomic_path
 from ..data.basis import HeadBasis
 from ..data.camera_rigs import studio_camera
 from ..data.expressions import ACTIONS

@@ -7,27 +7,26 @@ __all__ = ['SHIPPED', 'find_prior', 'open_source', 'open_driver', 'reconstruct',
            'show_turn']
 
 # %% ../../nbs/avatar/pipeline.ipynb #05536c06
-import math, shutil
-from dataclasses import asdict, replace
+import math
+from dataclasses import asdict
 from pathlib import Path
 import numpy as np, torch
 from PIL import Image
-from .avatar import Avatar, load_avatar, save_avatar
-from .reconstruct import Finetune, _frame_batch, finetune, finetune_rule, fit_identity, render_frames
+from .avatar import Avatar, save_avatar
+from .reconstruct import _frame_batch, finetune, finetune_rule, fit_identity, render_frames
 from .reenactment import RELATIVE_FROM, reenact, side_by_side, write_video
 from ..config import Config
-from ..core import GPHMError, Run, asset, code_identity, find_root, log, peak_memory_gb, read_json, relative, resolve, write_json
+from ..core import GPHMError, Run, code_identity, log, peak_memory_gb, read_json, relative, resolve, write_json
 from ..data.capture import Captures, open_captures
 from ..data.clips import write_clips
 from ..data.frames import FrameSet, load_frames
 from ..evaluation.metrics import save_scored, score_frames
-from ..geometry.pose import quat_multiply
 from ..preprocess.video import video_to_capture
 from ..prior import load_prior
 from ..training.checkpoint import load_model
 from ..training.recipe import _grid
 
-# %% ../../nbs/avatar/pipeline.ipynb #7ea3d277
+# %% ../../nbs/avatar/pipeline.ipynb #edbeb7d3
 SHIPPED = "data/prior"   # see gphm.prior
 
 def find_prior(prior: str, preset: str, device="cpu"):
@@ -73,7 +72,7 @@ def _capture_root(source, data_dir, avatar, frames):
     stem = f"{Path(source).stem}-{avatar.info.get('resolution', 256)}"
     return resolve(data_dir)/(f"{stem}-{frames}" if frames else stem)
 
-# %% ../../nbs/avatar/pipeline.ipynb #21df5c6c
+# %% ../../nbs/avatar/pipeline.ipynb #38cf5e93
 def _score(truth, render, data, prefix):
     s = score_frames(truth, render, data.masks[:, 0].cpu(), data.landmarks_2d[:, 0].cpu(), data.visible[:, 0].cpu())
     return {f"{prefix}/{k}": v for k, v in s.items() if k != "frames"}
@@ -121,7 +120,7 @@ def render_identity(model, z_id, data: FrameSet): # [N, H, W, 3]
         images.append(model(z_id, model.encode(b.face, b.nonface), b.pose, b.world_to_camera, b.K, data.image_size, gaussians=g).image[0, 0].clamp(0, 1))
     return torch.stack(images)
 
-# %% ../../nbs/avatar/pipeline.ipynb #6d80b020
+# %% ../../nbs/avatar/pipeline.ipynb #0759057a
 def drive(avatar: Avatar, driver: FrameSet, run_dir, own: bool, neck: str = "", fps: float = 25.):
     "Reenact, write `reenactment.mp4` (driver beside avatar) and frames; score if the driver is the avatar's own person."
     run = Run(run_dir)

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 from .avatar import Avatar
-from ..config import Config
-from ..core import GPHMError, Run, atomic_path, log, resolve, rng
+from ..core import GPHMError, Run, atomic_path, log, rng
 from ..data.frames import FrameSet
 from ..model.gaussian import GaussianModel
 from ..model.perceptual import Lpips
-from ..training.batches import Batch, Sampler, gather, unit
+from ..training.batches import Batch, gather, unit
 from ..training.checkpoint import optimizer_tensors, restore_optimizer
 from ..training.losses import crop_square, landmark_loss, photometric, pixel_weights
 from safetensors import safe_open

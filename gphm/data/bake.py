@@ -8,7 +8,7 @@ __all__ = ['LANDMARKS', 'EAR_CANALS', 'LID_L', 'LID_R', 'PARTS', 'BONES', 'HEADW
            'sky_visibility', 'atlas_masks', 'mirror_of', 'bone_weights', 'vertex_normals', 'bake_head_basis']
 
 # %% ../../nbs/data/bake.ipynb #85bc456a
-import json, os
+import os
 from pathlib import Path
 
 import numpy as np

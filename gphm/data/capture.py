@@ -7,7 +7,7 @@ __all__ = ['FORMAT_VERSION', 'SUFFIXES', 'FILES', 'hash_files', 'SubjectWriter',
            'open_captures']
 
 # %% ../../nbs/data/capture.ipynb #0277f68b
-import hashlib, io, json, re, shutil, time, zipfile
+import hashlib, io, json, re, shutil, zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..core import GPHMError, atomic_path, log, read_json, resolve, write_json
+from ..core import GPHMError, atomic_path, read_json, resolve, write_json
 from ..geometry.camera import Camera
 
 # %% ../../nbs/data/capture.ipynb #d7039e8a

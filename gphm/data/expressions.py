@@ -289,7 +289,7 @@ def sketch(basis: HeadBasis, v: Tensor, size=160, yaw=0., field=.25, target=(0, 
     corner = v[basis.faces]
     n = torch.linalg.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
     n = torch.nn.functional.normalize(torch.zeros_like(v).index_add(0, basis.faces.flatten(), n.repeat_interleave(3, 0)), dim=-1)
-    out, skin = np.ones((s, s, 3)), basis.part <= 2
+    out, skin, opening = np.ones((s, s, 3)), basis.part <= 2, None
     for inside in (False, True):
         part = basis.part[(skin != inside) & (basis.part != 8)]
         faces = basis.faces[(skin != inside) & (basis.part != 8)]

@@ -131,7 +131,7 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
     "Decode the chosen part of a capture into a `FrameSet` (see its fields)."
     picked, (H, W) = _select(captures, subjects, frames, cameras)
     rows = [(i, s, f, cs) for i, (s, fs, cs) in enumerate(picked) for f in fs]
-    S, N, C = len(picked), len(rows), max(len(cs) for *_, cs in picked)
+    N, C = len(rows), max(len(cs) for *_, cs in picked)
     crops = [s.conditions(f) for _, s, f, _ in rows]
     h = face_size or next((c.shape[0] for cs in crops for c in cs), 1)
     white = lambda *shape: np.full(shape, 255, np.uint8)
@@ -172,7 +172,7 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
 # %% ../../nbs/data/frames.ipynb #de1b896d
 def toy_frames(S=2, F=3, C=4, size=8, face=4) -> FrameSet:
     "S made-up subjects with F frames seen by C cameras on an arc, for tests: every picture of frame n is filled with the number n; the last camera never sees the face."
-    N, g = S*F, np.random.default_rng(0)
+    N = S*F
     row = torch.arange(N, dtype=torch.uint8)
     visible = torch.ones(N, C, dtype=torch.bool); visible[:, -1] = False
     w2c = torch.eye(4).repeat(S, C, 1, 1); w2c[..., 2, 3] = 5

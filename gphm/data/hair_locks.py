@@ -103,7 +103,6 @@ def roots(style: Style, g, recede):
     k = np.arange(n) + g.integers(1 << 16)
     theta, s = ((k*.7548776662)%1*2 - 1)*np.pi, (k*.5698402910)%1
     y = -.065 + s*(.05 + .065 + .097)
-    line = hairline(theta, recede)
     edge = np.arange(n) % (8 if style.mess > .5 else 4) == 0
     theta = np.where(edge, theta*.45, theta)
     y = np.where(edge, hairline(theta, recede) + .0005 + .010*g.random(n)**2, y)

@@ -106,7 +106,7 @@ def cap(style: Style, tables, recede):
     r_end = _lookup(R, theta, np.full_like(theta, .9/REACH))
     u_end = np.where(straight > 0, 1 + straight/DROP, np.arccos(np.clip(-straight/r_end, 0, 1))/(np.pi/2))
     u = np.linspace(0, 1, ROWS + 1)[None]**.9*u_end
-    edge, a = (1 - np.linspace(0, 1, ROWS + 1)[None])*u_end, np.abs(theta)
+    edge = (1 - np.linspace(0, 1, ROWS + 1)[None])*u_end
     hanging = smoothstep(0, .05, hairline(theta, recede) - line)*(style.hang is not None)
     taper = smoothstep(0, .35, edge)**.85*(1 - hanging) + hanging*(.6 + .4*smoothstep(0, .5, edge))
     if not style.locks: taper = smoothstep(0, .04, edge)

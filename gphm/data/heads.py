@@ -15,7 +15,7 @@ import torch
 from ..core import GPHMError, log, rng
 from ..geometry.camera import Camera, project
 from .basis import HeadBasis
-from .camera_rigs import RIGS, camera_rig, studio_camera
+from .camera_rigs import camera_rig, studio_camera
 from .capture import CaptureWriter, open_captures
 from .jobs import run_jobs
 from .lights import Rig, sample_rig

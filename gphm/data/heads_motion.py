@@ -16,10 +16,10 @@ from torch import Tensor
 
 from ..core import GPHMError, rng
 from .basis import HeadBasis, rotation
-from .expressions import (ACTIONS, AT, CONSONANTS, EXPRESSIONS, UNITS, VISEMES, VOWELS, both, exclude, fit_contacts, gaze_of, look,
+from .expressions import (ACTIONS, AT, CONSONANTS, UNITS, VISEMES, VOWELS, both, exclude, gaze_of, look, 
                                    named, sample_expression, settle, vector)    # some only to be found here too
 
-# %% ../../nbs/data/heads_motion.ipynb #fd38f9f4
+# %% ../../nbs/data/heads_motion.ipynb #a7d8f4d7
 @dataclass(frozen=True, eq=False)
 class Style:
     "How one person does things."
@@ -50,7 +50,7 @@ def personal_style(g: np.random.Generator) -> Style:
                  np.clip(g.normal(17, 2), 13, 21), np.clip(g.normal(4.6, .4), 3.8, 5.5), np.clip(g.normal(1, .15), .7, 1.3), g.uniform(.1, .4),
                  g.uniform(.25, .7), np.clip(g.normal(.95, .18), .6, 1.3))
 
-# %% ../../nbs/data/heads_motion.ipynb #76f8faf7
+# %% ../../nbs/data/heads_motion.ipynb #510fdc6e
 OVERSAMPLE, BLUR = 4, .020      # grid steps a frame; seconds
 
 def rise(t, start, seconds):
@@ -72,7 +72,7 @@ def _noise(g, t, period, k):
     f, p = g.uniform(.6, 1.6, (8, k))/period, g.uniform(0, 2*np.pi, (8, k))
     return np.cos(2*np.pi*f*t[:, None, None] + p).sum(1)/2
 
-# %% ../../nbs/data/heads_motion.ipynb #a6248144
+# %% ../../nbs/data/heads_motion.ipynb #9aca6ce1
 COMMON = np.array([.2, .07, .07, .24, .1, .05, .12, .08, .07])      # how often each of CONSONANTS is spoken
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _mouth(t, syllables, spans, style) -> np.ndarray:
         out[:, columns] = (D @ target[:, columns])/(D.sum(1, keepdims=True) + 1e-9)
     return out
 
-# %% ../../nbs/data/heads_motion.ipynb #912eb4c9
+# %% ../../nbs/data/heads_motion.ipynb #fdd493f8
 MOODS = {k: sum(UNITS[u]*w for u, w in units.items()) + vector(more) for k, (units, more) in dict(
     smile=({12: .7, 6: .4}, {}), grin=({12: 1, 6: .65, 25: 1.1}, {}), laugh=({12: 1, 6: .75, 26: .8, 25: .8}, {}),
     surprise=({1: 1, 2: .9, 5: .8, 26: .5}, {}), sad=({1: .9, 4: .3, 15: .7, 17: .3}, {}), disgust=({9: .8, 10: .6, 4: .3}, {}),
@@ -153,7 +153,7 @@ def _moods(g, t, seconds, test, speaking, style) -> tuple:
         now += up + hold + down + g.exponential(.9)
     return out*(1 + .1*_noise(g, t, 1.5, 52))*np.where(LOWER, 1 - .6*speaking[:, None], 1), events
 
-# %% ../../nbs/data/heads_motion.ipynb #c7c586c5
+# %% ../../nbs/data/heads_motion.ipynb #bdb1fc19
 RANGE = np.radians([20., 35., 12.])         # largest pitch, yaw, roll of the head
 
 TOUR = ((0, 1, .2), (0, -1, -.2), (.9, .2, 0), (-.9, -.2, 0), (.3, .4, 1), (.2, -.4, -1), (-.6, .7, .3), (.5, -.7, -.2))    # shares of RANGE
@@ -195,7 +195,7 @@ def _head(g, t, seconds, test, syllables, style) -> tuple:
     body[:, 0] += np.radians(.55)*np.sin(2*np.pi*np.cumsum(breath)*step)
     return _soft(head, RANGE), _soft(body, RANGE/2), list(zip(starts[1:], lasts[1:]))
 
-# %% ../../nbs/data/heads_motion.ipynb #adc40568
+# %% ../../nbs/data/heads_motion.ipynb #1e155577
 EYES = np.radians([24., 16.])               # largest turn of the eyes in the head, sideways and up or down
 
 def _eyes(g, t, seconds, head, turns, speaking) -> tuple:
@@ -221,7 +221,7 @@ def _eyes(g, t, seconds, head, turns, speaking) -> tuple:
     world = _path(t, starts, np.concatenate([[.03], .025 + .0024*jump]), aims)
     return _soft(world - np.stack([head[:, 1], -head[:, 0]], -1), EYES), list(zip(starts[1:], jump))
 
-# %% ../../nbs/data/heads_motion.ipynb #0248d21b
+# %% ../../nbs/data/heads_motion.ipynb #d98d3e23
 def _blinks(g, t, seconds, shifts, style) -> tuple:
     "How closed the lids are [T] and the events [(start, seconds, depth)]."
     events = [(s, None) for s, size in shifts if g.random() < np.clip((size - 12)/24, 0, .97)]
@@ -237,7 +237,7 @@ def _blinks(g, t, seconds, shifts, style) -> tuple:
         out = np.maximum(out, depth*bump(t, s, close, hold, open_)); done.append((s, close + hold + open_, depth))
     return out, done
 
-# %% ../../nbs/data/heads_motion.ipynb #1e294a2e
+# %% ../../nbs/data/heads_motion.ipynb #811b656b
 @dataclass(frozen=True, eq=False)
 class Motion:
     "What one person does, frame by frame."

@@ -46,7 +46,7 @@ def pigments(p, z, ears, lids, lips, basis, look, size):
     b = b + look.blush*(.65*z["cheek"] + .75*z["nose"] + .9*ears + .30*z["chin"] + .2*z["forehead"] + .6*z["wing"])
     b = b + .9*look.tired*z["under"] + 1.0*z["inner"] + .9*lids - .25*z["mouth"]
     k, tree = face_tree(basis, size)
-    g, face = rng(look.seed, "spots"), p[k]
+    g = rng(look.seed, "spots")
     seeds, add = scatter(basis, g, ((-.08, -.10, .01), (.08, .10, .13)), 12)[0], np.zeros(len(p))
     r = np.exp(g.normal(0, .35, len(seeds)))
     if look.freckles:

@@ -18,11 +18,11 @@ from .heads_paint import paint, paint_shirt
 from .heads_hair import fit_hair, hair_normals, make_hair
 from .lights import NO_SHADOWS, STUDIO, WRAP, Rig, Shadows, cast, in_order
 from .noise import smoothstep
-from .outfit import Outfit, dress, outfit_points, outfit_shade, under_hats
-from .shading import LABELS, develop, shade_layer, shade_wear, vertex_normals
+from .outfit import dress, outfit_points, outfit_shade, under_hats
+from .shading import develop, shade_layer, shade_wear, vertex_normals
 from ..rendering.mesh_kernels import rasterize_one
 
-# %% ../../nbs/data/studio.ipynb #4f62c7d0
+# %% ../../nbs/data/studio.ipynb #074d9438
 SKIN, INSIDE, LASH = ("skin", "mouth", "socket"), ("eye_left", "eye_right", "tongue", "teeth_upper", "teeth_lower"), ("lash",)
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ def shirt_thickness(basis, look, cloth=.0045):
     _, _, _, d = paint_shirt(T, np.zeros((len(T), 3)), np.zeros(len(T)), look)
     return np.where(basis.weights[:, 3].numpy() < .9, cloth*smoothstep(-.004, .006, d), 0)
 
-# %% ../../nbs/data/studio.ipynb #d82e51ad
+# %% ../../nbs/data/studio.ipynb #98369d37
 @dataclass(frozen=True, eq=False)
 class Posed:
     "A sitter in one frame, in the world: made once, photographed by many cameras."
@@ -93,7 +93,7 @@ def strike(sitter: Sitter,
     return Posed(v, normals, hair, normals_of_hair, tangents, float(np.clip(.35 + gap/.016, .4, 1)), np.ascontiguousarray(np.asarray(R)[:, 1]),
                  wear, wear_normals)
 
-# %% ../../nbs/data/studio.ipynb #1b801c26
+# %% ../../nbs/data/studio.ipynb #79443555
 @njit(cache=True, nogil=True, error_model="numpy")
 def split_by_side(h, faces, chart):
     "Faces [n, 3] and charts [n, 3, 2] that show their inner side, then those that show their outer side; h [V, 3] homogeneous pixels."

@@ -14,7 +14,7 @@ import numpy as np, torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 from ..config import Config
-from ..core import GPHMError, Run, log, read_json, resolve, rng, seed_everything
+from ..core import GPHMError, resolve, rng, seed_everything
 from ..data.capture import Captures
 from ..data.frames import FrameSet
 from ..data.people import sitter_of

@@ -7,7 +7,6 @@ __all__ = ['IMAGES', 'VIDEOS', 'pick', 'read_image', 'read_frames', 'write_video
 
 # %% ../../nbs/preprocess/frames.ipynb #b64e52bc
 import re
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from tqdm.auto import tqdm
 
 from ..core import GPHMError, atomic_path, log, resolve
 
-# %% ../../nbs/preprocess/frames.ipynb #fb120d83
+# %% ../../nbs/preprocess/frames.ipynb #f82e9197
 IMAGES, VIDEOS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"), (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".gif")
 
 def pick(count: int, frames=None) -> np.ndarray:
@@ -32,7 +31,7 @@ def _target_size(H, W, count, resolution, max_bytes):
     s = min(1., (max_bytes/(3*H*W*max(count, 1)))**.5, (resolution/min(H, W)) if resolution else 1.)
     return (H, W) if s == 1 else tuple(max(2, 2*round(n*s/2)) for n in (H, W))
 
-# %% ../../nbs/preprocess/frames.ipynb #71ae929a
+# %% ../../nbs/preprocess/frames.ipynb #a7ad2734
 def read_image(path) -> np.ndarray: # [H, W, 3] uint8
     "One image file, upright, transparency on white; a missing, foreign or truncated file is told in one sentence."
     path = resolve(path)
@@ -71,7 +70,7 @@ def _read_folder(folder, frames, resolution, max_bytes, progress):
         o[y:y + i.shape[0], x:x + i.shape[1]] = i
     return out
 
-# %% ../../nbs/preprocess/frames.ipynb #f482060e
+# %% ../../nbs/preprocess/frames.ipynb #098032aa
 def _decode(path, quiet=False):
     "Yield the frames of a video, upright, as PyAV frames with their quarter turns; errors become one sentence."
     import av

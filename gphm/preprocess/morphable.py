@@ -9,7 +9,6 @@ __all__ = ['MorphableModel']
 import functools
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 

@@ -6,8 +6,6 @@
 __all__ = ['draw_landmarks', 'draw_mesh', 'pose_angles', 'capture_report']
 
 # %% ../../nbs/preprocess/report.ipynb #97edc6a2
-from pathlib import Path
-
 import cv2
 import numpy as np
 import torch
@@ -21,7 +19,7 @@ from .fitting import FRONTAL
 from .morphable import MorphableModel
 from .tracking import vertex_normals
 
-# %% ../../nbs/preprocess/report.ipynb #aaa5a4a2
+# %% ../../nbs/preprocess/report.ipynb #bcf7822d
 def draw_landmarks(image: np.ndarray, *sets, colours=((30, 200, 60), (230, 40, 40)), zoom: int = 2) -> np.ndarray:
     "The image enlarged `zoom` times with dots for each set of points [N, 2] (pixels)."
     out = cv2.resize(np.ascontiguousarray(image), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
@@ -51,7 +49,7 @@ def _mesh_pixels(subject, frame, j, model):
     eye = torch.nn.functional.normalize(camera.position - world, dim=-1)
     return project(world, camera.world_to_camera, camera.K)[0].numpy(), ((vertex_normals(v, model.faces) @ R.mT)*eye).sum(-1).numpy()
 
-# %% ../../nbs/preprocess/report.ipynb #bcf7822d
+# %% ../../nbs/preprocess/report.ipynb #84a0ae89
 def pose_angles(R: np.ndarray) -> np.ndarray: # [T, 3, 3] world = camera axes -> [T, 3] degrees
     "Pitch (up positive), yaw (to the subject's left) and roll of a head before the camera."
     A = np.asarray(R) @ FRONTAL.numpy()                  # y and z turned: identity when the face looks into the camera

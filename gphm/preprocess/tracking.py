@@ -96,7 +96,7 @@ def track_head(frames: np.ndarray,   # [F, H, W, 3] uint8, the whole clip
     zoom = min(1., head*float(fit.t[:, 2].median())/(fit.focal*fit.scale))
     size = (round(frames.shape[2]*zoom), round(frames.shape[1]*zoom))
     gray = [cv2.resize(cv2.cvtColor(frames[i], cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA) for i in fit.index]
-    window, center = int(.07*head) | 1, torch.tensor(fit.center)
+    window = int(.07*head) | 1
     out, guesses, count = [], [], 0
     chosen = key_frames(fit, keys)
     for k in tqdm(chosen, desc="tracking", disable=not progress, leave=False):

@@ -21,13 +21,13 @@ from ..data.capture import Captures, CaptureWriter, open_captures
 from ..geometry.camera import Camera
 from ..geometry.pose import procrustes
 from .fitting import FRONTAL, HeadFit, WEIGHTS
-from .frames import read_frames, write_video
+from .frames import read_frames
 from .landmarks import Landmarks, detect_landmarks, ibug68
 from .matting import matte_frames, on_white
 from .morphable import MorphableModel
 from .tracking import fit_clip
 
-# %% ../../nbs/preprocess/video.ipynb #1cb67638
+# %% ../../nbs/preprocess/video.ipynb #892fb030
 def picture_area(frames: np.ndarray, black: int = 16) -> tuple: # [T, H, W, 3] uint8
     "(x0, y0, x1, y1) of what is not a black bar; the whole frame where next to nothing would be left."
     some = frames[np.unique(np.linspace(0, len(frames) - 1, 12).astype(int))].max(-1)
@@ -39,7 +39,7 @@ def picture_area(frames: np.ndarray, black: int = 16) -> tuple: # [T, H, W, 3] u
     H, W = some.shape[1:]
     return (x0, y0, x1, y1) if (x1 - x0) > W/3 and (y1 - y0) > H/3 else (0, 0, W, H)
 
-# %% ../../nbs/preprocess/video.ipynb #62897615
+# %% ../../nbs/preprocess/video.ipynb #5fb3cdd8
 def head_circles(landmarks: Landmarks, model: MorphableModel = None) -> tuple:
     "Of the found frames: middles of the head [N, 2] and head lengths [N], pixels."
     model = model or MorphableModel.open_default()
@@ -65,7 +65,7 @@ def square_crop(middles: np.ndarray, lengths: np.ndarray,
     x0, y0 = np.clip(corner, area[:2], np.array(area[2:]) - side)
     return int(x0), int(y0), side
 
-# %% ../../nbs/preprocess/video.ipynb #205662bf
+# %% ../../nbs/preprocess/video.ipynb #dc546125
 @dataclass(frozen=True, eq=False)
 class Clip:
     "A prepared clip: what goes into a capture, and what a report shows."
@@ -110,7 +110,7 @@ def prepare_clip(source,                # a video, a folder of images, or an ima
     fit = fit_clip(cut, alpha, seen, focal and focal*zoom, ((W/2 - x0)*zoom, (H/2 - y0)*zoom), video=video, progress=progress)
     return Clip(cut, alpha, seen, fit, fps, lost, (x0, y0, side), how, video)
 
-# %% ../../nbs/preprocess/video.ipynb #7a292225
+# %% ../../nbs/preprocess/video.ipynb #7896252c
 def _resize(image, size):
     if image.shape[0] == size: return image
     return np.clip(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_CUBIC), 0, 255 if image.dtype == np.uint8 else 1)

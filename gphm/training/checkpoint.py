@@ -8,7 +8,6 @@ __all__ = ['STAGES', 'FREE', 'optimizer_tensors', 'restore_optimizer', 'save_che
 
 # %% ../../nbs/training/checkpoint.ipynb #c382f319
 from dataclasses import asdict
-from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file

@@ -11,7 +11,6 @@ from ..config import make_config
 from ..core import GPHMError, pick_device, seed_everything
 from .loop import train_stage
 from .recipe import make_validation, open_splits, prepare_heads, start_guiding, start_gaussians
-from ..data.capture import open_captures
 from ..core import resolve
 
 # %% ../../nbs/training/launch.ipynb #cfec2828

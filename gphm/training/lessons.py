@@ -14,13 +14,12 @@ from tqdm.auto import tqdm
 from ..config import Config
 from ..core import rng
 from ..model.gaussian import GaussianModel
-from ..model.guiding import GuidingModel
 from ..model.head import Codes, HeadModel
 from .batches import Lesson, Sampler
 from .losses import landmark_loss, motion_loss, spread_motion
 from .rates import rate_factor
 
-# %% ../../nbs/training/lessons.ipynb #71b6ee5d
+# %% ../../nbs/training/lessons.ipynb #1cba9ab7
 def expression_lesson(model, cfg: Config, sampler: Sampler, b: Lesson, codes: Codes, step: int) -> dict[str, Tensor]:
     "Face image -> code -> 68 points (eq. 15), and with `motion_teacher`, in stage 2, the motion of those and of Gaussians around them."
     z = model.z_id.index_select(0, b.subject)
@@ -58,7 +57,7 @@ def teacher_losses(model, cfg: Config, sampler: Sampler, step: int, count: int =
     terms = expression_lesson(model, cfg, sampler, b, codes, step)
     return terms | shoulder_lesson(model, cfg, b, codes, step) if cfg.shoulder else terms
 
-# %% ../../nbs/training/lessons.ipynb #1fc9c2ed
+# %% ../../nbs/training/lessons.ipynb #c9b1750d
 def learn(groups: list[dict], steps: int, cfg: Config, losses, desc: str, progress: bool = True) -> dict[str, float]:
     "Adam on `losses(step)`, a dictionary of terms, with a cosine decay; returns the means of the last 50."
     opt, last = torch.optim.Adam(groups), []

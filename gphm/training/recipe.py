@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np, torch
 from PIL import Image
 from ..config import Config
-from ..core import GPHMError, Run, code_identity, log, peak_memory_gb, read_json, relative, resolve
+from ..core import GPHMError, Run, code_identity, peak_memory_gb, resolve
 from ..data.basis import PARTS, HeadBasis
 from ..data.capture import Captures, open_captures
 from ..data.frames import FrameSet, load_frames
