@@ -131,10 +131,10 @@ PRESETS = {
     "gpu": Config(
         preset="gpu", subjects=60, expressions=20, views=16, test_subjects=6, test_expressions=4, image_size=512, face_size=128, width=256, layers=3, inj_layers=8,
         encoder_width=32, refine_width=32, refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=5, exp_dim=64,
-        non_dim=64, grid=128, guiding_steps=1500, guiding_frames=2, guiding_views=2, batch=2, gaussian_steps=8000, gaussian_frames=2,
-        gaussian_views=2, gaussian_lr=1e-3, gaussian_code_lr=3e-3, guiding_code_lr=3e-3, feature_lr=1e-3, mean_lr=1e-4,
-        scale_lr=3e-3, quat_lr=1e-3, opacity_lr=1e-2, mouth_points=3000, face_points=15000, face_weight=3., landmark_batch=32,
-        lift_features=True, blendshapes=True, reading_steps=1000, teacher_steps=1000, handover_steps=1000, motion_teacher=.02, shoulder=.5, teacher_batch=64,
+        non_dim=64, grid=128, sdf_start="hull", sphere_steps=500, guiding_steps=1500, guiding_frames=2, guiding_views=2, batch=2, gaussian_steps=8000, gaussian_frames=2,
+        gaussian_views=2, gaussian_lr=1e-3, gaussian_code_lr=3e-3, guiding_code_lr=3e-3, feature_lr=1e-2, mean_lr=5e-4, muon=3., gated=True, attribute_scale=1.,
+        scale_lr=5e-3, quat_lr=1e-3, opacity_lr=1e-2, mouth_points=3000, face_points=15000, face_weight=3., landmark_batch=32,
+        lift_features=True, blendshapes=True, reading_steps=1000, teacher_steps=1000, handover_steps=1000, motion_teacher=.05, shoulder=.5, teacher_batch=64,
         vgg_size=256, refine_from=.5, decay=.05, warmup=50, clip=1., precision="bf16", prefetch=2, validate_every=1000, save_every=500),
     "laptop": Config(
         preset="laptop", subjects=14, expressions=12, views=12, test_views=4, test_subjects=2, test_expressions=3, conditions=4, image_size=128, face_size=64,
