@@ -148,8 +148,8 @@ PRESETS = {
 }
 PRESETS["prior"] = replace(
     PRESETS["laptop"], preset="prior", subjects=32, expressions=20, views=10, test_views=3, test_subjects=4, test_expressions=4,
-    grid=36, guiding_steps=600, gaussian_steps=14_000, teacher_steps=600, reading_steps=1500, handover_steps=600, validate_every=1000, test_images=200,
-    feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, landmark_batch=12, refine_from=.5)
+    grid=36, guiding_steps=600, gaussian_steps=8_000, teacher_steps=600, reading_steps=1500, handover_steps=600, validate_every=1000, test_images=200,
+    feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, refine_from=.5)
 PRESETS["smoke"] = replace(
     PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, test_subjects=1, test_expressions=1, conditions=1, image_size=64, face_size=32, width=64,
     inj_layers=2, layers=1, encoder_width=8, refine_width=8, id_dim=32, exp_dim=16, non_dim=16, grid=24, sphere_steps=200, reading_steps=40, teacher_steps=40, handover_steps=40, teacher_batch=8,
