@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['log', 'GPHMError', 'notebook_errors', 'find_root', 'resolve', 'relative', 'asset', 'atomic_path', 'write_json',
            'read_json', 'rng', 'seed_everything', 'check_parameters', 'Run', 'code_identity', 'pick_device',
-           'peak_memory_gb']
+           'peak_memory_gb', 'run_facts']
 
 # %% ../nbs/core.ipynb #5a2b7a65
 import contextlib, hashlib, json, logging, os, random, sys, tempfile
@@ -170,3 +170,9 @@ def peak_memory_gb() -> float:
     "The most memory this process held, in GB (resident set, 1e9 bytes)."
     import resource
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+def run_facts(device="cpu",
+              cuda: str = "gsplat+nvdiffrast", # what renders on a GPU
+              **known) -> dict:                 # preset, seed, data ...
+    "What every `summary.json` says about how it was made: device, backend, code, memory, and what else is `known`."
+    return known | {"device": str(device), "backend": cuda if torch.device(device).type == "cuda" else "cpu", "code": code_identity(), "memory/peak_gb": round(peak_memory_gb(), 2)}

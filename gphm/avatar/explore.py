@@ -18,7 +18,7 @@ from ..data.expressions import ACTIONS
 from ..data.people import expression, fitted, pose_person, sitter_of, texture_size
 from ..data.sample import face_image, nonface_image
 from ..data.studio import photograph, strike
-from ..geometry.camera import look_at, project
+from ..geometry.camera import orbit_camera, project
 from ..model.gaussian import GaussianModel
 from ..model.head import Codes
 
@@ -102,15 +102,9 @@ class Explorer:
                yaw: float = 0., pitch: float = 0., zoom: float = 1.) -> tuple[np.ndarray, str]: # [size, size, 3] u8, what it is
         "One picture and a sentence that says what it shows; angles in degrees."
         z, code = self.identity(first, second, blend), self.book.code(actions, named, strength)
-        y, p = np.radians([yaw, pitch])
-        eye = 5*torch.tensor([np.sin(y)*np.cos(p), np.sin(p), np.cos(y)*np.cos(p)]).float()
-        device, at = z.device, torch.tensor([0., -.12, 0])
-        f = 3.3*self.size*zoom
-        K = torch.tensor([[f, 0, self.size/2], [0, f, self.size/2], [0, 0, 1]])[None, None]
-        out = self.model(z, Codes(code[None].to(device), self.book.motion[None].to(device)), (torch.ones(1, device=device), torch.eye(3, device=device)[None], torch.zeros(1, 3, device=device)),
-                         look_at(at + eye, at)[None, None].to(device), K.to(device), (self.size, self.size), gaussians=self.gaussians(z))
-        image = (out.image[0, 0].clamp(0, 1)*255).round().byte().cpu().numpy()
-        return image, self.caption(first, second, blend, named, strength, actions, yaw, pitch)
+        codes = Codes(code[None].to(z.device), self.book.motion[None].to(z.device))
+        image = self.model.portraits(z, codes, [orbit_camera(yaw, pitch, self.size, field=1.5/zoom)], self.gaussians(z))[0, 0]
+        return (image*255).round().byte().cpu().numpy(), self.caption(first, second, blend, named, strength, actions, yaw, pitch)
 
     def caption(self, first, second, blend, named, strength, actions, yaw, pitch) -> str:
         "What a picture shows, in words."

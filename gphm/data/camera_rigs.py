@@ -13,7 +13,7 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from ..core import GPHMError
-from ..geometry.camera import Camera, look_at
+from ..geometry.camera import Camera, look_at, orbit_camera
 
 # %% ../../nbs/data/camera_rigs.ipynb #6aa49e4b
 DISTANCE, FIELD, TARGET = 1.1, .39, (0., .004, 0.)    # metres: how far, how much is seen at the head, what is looked at
@@ -21,11 +21,7 @@ RIGS = ("ring", "front", "sphere")
 
 def studio_camera(yaw, pitch, resolution: int, distance=DISTANCE) -> Camera:
     "A camera at `yaw` (to the sitter's left) and `pitch` (upwards), degrees; the head has the same size in the picture at any `distance` (metres)."
-    y, p = np.radians(yaw), np.radians(pitch)
-    target = torch.tensor(TARGET)
-    eye = target + distance*torch.tensor([np.sin(y)*np.cos(p), np.sin(p), np.cos(y)*np.cos(p)], dtype=torch.float32)
-    f = resolution*distance/FIELD
-    return Camera(look_at(eye, target), torch.tensor([[f, 0, resolution/2], [0, f, resolution/2], [0, 0, 1.]]), (resolution, resolution))
+    return orbit_camera(yaw, pitch, resolution, distance, FIELD, TARGET)
 
 def camera_ring(views: int, test_views: int, resolution: int) -> dict:
     "Named cameras: train_00 ... and test_00 ...; the same for all subjects."

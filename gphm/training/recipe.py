@@ -4,23 +4,25 @@
 
 # %% auto #0
 __all__ = ['prepare_heads', 'open_splits', 'open_split', 'make_validation', 'score_unseen', 'score_run', 'mean_landmarks',
-           'start_guiding', 'prepare_guiding', 'start_gaussians', 'contact_sheet', 'show_pairs', 'show_expressions',
-           'show_course', 'show_mean_mesh', 'show_points']
+           'start_guiding', 'prepare_guiding', 'start_gaussians', 'prepare_gaussians', 'contact_sheet', 'show_pairs',
+           'show_expressions', 'show_course', 'show_mean_mesh', 'show_points']
 
 # %% ../../nbs/training/recipe.ipynb #f477d91a
+from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np, torch
 from PIL import Image
 from ..config import Config
-from ..core import GPHMError, Run, code_identity, peak_memory_gb, resolve
+from ..core import GPHMError, Run, resolve, run_facts
 from ..data.basis import PARTS, HeadBasis
 from ..data.capture import Captures, open_captures
 from ..data.frames import FrameSet, load_frames
 from ..data.heads import write_heads
 from ..evaluation.heads import evaluate_heads, held_out, motion_explained, render_held_out
 from ..evaluation.metrics import save_scored, score_frames
-from ..model.gaussian import GaussianModel, random_points, template_points
+from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
+from ..model.points import random_points, template_points
 from ..rendering.mesh import render_mesh
 from ..geometry.camera import look_at
 from .batches import canonical_landmarks
@@ -82,9 +84,7 @@ def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameS
         scores |= unseen
     _, _, steps, seconds = read_checkpoint(run.dir)
     save_scored(run.dir, scored["truth"], scored["render"], scored["masks"], scored["names"], cfg.test_images)
-    facts = {"preset": cfg.preset, "seed": cfg.seed, "device": str(device), "backend": "gsplat+nvdiffrast" if torch.device(device).type == "cuda" else "cpu",
-             "data": captures.identity, "code": code_identity(), "train/steps": steps, "train/seconds": round(seconds, 1),
-             "memory/peak_gb": round(peak_memory_gb(), 2)}
+    facts = run_facts(device, preset=cfg.preset, seed=cfg.seed, data=captures.identity) | {"train/steps": steps, "train/seconds": round(seconds, 1)}
     if hasattr(model, "X_0"): facts["model/gaussians"] = len(model.X_0)
     facts["model/parameters"] = sum(p.numel() for p in model.parameters())
     facts |= {f"test/motion_{k}": v for k, v in motion_explained(model, train, test).items()}
@@ -101,12 +101,12 @@ def start_guiding(cfg: Config, train: FrameSet) -> GuidingModel:
     "The model of stage 1 before its first step."
     return GuidingModel(cfg, len(train.subject_names), len(train), mean_landmarks(train))
 
-def prepare_guiding(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", start: str = ""):
-    "The stage-1 model of `run_dir`, trained there if need be; with its summary and what was scored."
+def prepare_guiding(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", start: str = "", images: int | None = None):
+    "The stage-1 model of `run_dir`, trained there if need be; with its summary and what was scored (`images` of each kind, by default the config's)."
     model = start_guiding(cfg, train)
     if start: model.load_state_dict(load_model(start).state_dict())
     run = train_stage(model, train, cfg, run_dir, device, validate=make_validation(captures, train, test, cfg, device), data=captures.identity, subjects=list(train.subject_names))
-    summary, scored = score_run(run, model, captures, train, test, cfg, device)
+    summary, scored = score_run(run, model, captures, train, test, cfg if images is None else replace(cfg, test_images=images), device)
     return model, summary, scored
 
 def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None = None) -> GaussianModel:
@@ -122,6 +122,11 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
         X = template_points(P, cfg.init_points, basis.vertices()[0], basis.faces[skin], basis.landmarks, cfg.seed)
     else: raise GPHMError(f"init is {cfg.init!r}; 'guiding', 'template' or 'random' was expected")
     return GaussianModel.from_points(cfg, len(train.subject_names), len(train), P, X)
+
+def prepare_gaussians(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", guiding: GuidingModel | None = None) -> tuple[GaussianModel, Run]:
+    "The stage-2 model of `run_dir`, trained there if need be."
+    model = start_gaussians(cfg, train, guiding)
+    return model, train_stage(model, train, cfg, run_dir, device, validate=make_validation(captures, train, test, cfg, device), data=captures.identity, subjects=list(train.subject_names))
 
 # %% ../../nbs/training/recipe.ipynb #4dacf47c
 def _grid(rows: list) -> Image.Image:
@@ -151,7 +156,7 @@ def show_pairs(scored: dict, count: int = 8) -> Image.Image:
 
 def show_expressions(scored: dict, count: int = 8) -> Image.Image:
     "Driving face, truth, render, and the render with a foreign expression, where the face is seen."
-    seen = scored["visible"].nonzero()[:, 0]
+    seen = scored["visible"].nonzero()[:, 0] if scored["foreign"] is None else scored["foreign_rows"]
     pick = torch.linspace(0, len(seen) - 1, min(count, len(seen))).round().long()
     H, W = scored["truth"].shape[1:3]
     face = torch.nn.functional.interpolate(scored["face"][seen[pick]].movedim(-1, 1), size=(H, W), mode="bilinear").movedim(1, -1)
