@@ -148,7 +148,7 @@ PRESETS = {
 }
 PRESETS["prior"] = replace(
     PRESETS["laptop"], preset="prior", subjects=32, expressions=20, views=10, test_views=3, test_subjects=4, test_expressions=4,
-    grid=36, guiding_steps=600, gaussian_steps=8_000, teacher_steps=600, reading_steps=1500, handover_steps=600, validate_every=1000, test_images=200,
+    grid=36, guiding_steps=600, gaussian_steps=6_500, teacher_steps=600, reading_steps=1500, handover_steps=600, validate_every=1000, test_images=200,
     feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, refine_from=.5)
 PRESETS["smoke"] = replace(
     PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, test_subjects=1, test_expressions=1, conditions=1, image_size=64, face_size=32, width=64,

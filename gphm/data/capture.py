@@ -59,6 +59,7 @@ class SubjectWriter:
     "Receives the frames of one subject; made by `CaptureWriter.subject`."
     def __init__(self, folder, cameras):
         self.folder, self.cameras, self.frames, self.hash = folder, cameras, [], hashlib.sha256()
+        self.facts = {}              # what is found on the way and goes into capture.json
         self.landmarks = dict(landmarks_3d=[], landmarks_2d=[], visible=[])
 
     def _write(self, path, pixels):
@@ -109,7 +110,7 @@ class SubjectWriter:
         lines = "".join(f"{h}  {name}\n" for name, h in hash_files(self.folder).items())
         with atomic_path(self.folder/FILES) as tmp: tmp.write_text(lines)
         write_json(self.folder/"capture.json", dict(subject=self.folder.name, cameras=cameras, frames=self.frames,
-                                                    content=self.hash.hexdigest(), **extra))
+                                                    content=self.hash.hexdigest(), **extra, **self.facts))
 
 # %% ../../nbs/data/capture.ipynb #613dd85b
 class CaptureWriter:

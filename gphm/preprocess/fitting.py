@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WEIGHTS', 'OFFSETS', 'RIGID', 'HEAD_METRES', 'FRONTAL', 'FitConfig', 'HeadFit', 'huber', 'one_thread', 'minimise',
-           'posed', 'pixels', 'fit_head']
+           'posed', 'pixels', 'rough_poses', 'fit_head']
 
 # %% ../../nbs/preprocess/fitting.ipynb #bdf6e8f6
 import contextlib, functools
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ..core import GPHMError
 from ..geometry.pose import apply_pose, procrustes
-from .landmarks import Landmarks, eye_distance, ibug68
+from .ibug import ibug68, weak_perspective
+from .landmarks import Landmarks, eye_distance
 from .morphable import MorphableModel
 
 # %% ../../nbs/preprocess/fitting.ipynb #be850396
@@ -142,26 +143,34 @@ def _energy(p, obs, model, config, focal, center, unit):
     if "tracks" in p: prior = prior + (p["tracks"]/c.track_std).square().sum()
     return c.frames*total/T + .5*prior
 
+def rough_poses(seen: Landmarks, # T frames, all found
+                mean: Tensor,    # [68, 3] landmarks of the mean head, canonical
+               ) -> tuple:       # s [T] pixels per head length, R [T, 3, 3] away from `FRONTAL`, t [T, 3] pixels; its depth is 0 without a mesh
+    "Where the heads are, frame by frame."
+    mesh, T = torch.as_tensor(ibug68(seen.mesh), dtype=torch.float64), len(seen)
+    if mesh.isfinite().all(): return procrustes((mean @ FRONTAL.mT).expand(T, 68, 3), mesh, torch.as_tensor(WEIGHTS).expand(T, 68))
+    s, R, t = (torch.as_tensor(x) for x in weak_perspective(mean.numpy(), seen.points.astype(np.float64), WEIGHTS))
+    return s, R @ FRONTAL, torch.cat([t, torch.zeros(T, 1, dtype=torch.float64)], 1)
+
 def _observe(landmarks, index, model, focal, config):
     "Tensors of what was seen, a first guess of all variables, and the focal length."
     d = lambda x: torch.as_tensor(np.asarray(x), dtype=torch.float64)
     seen, T = landmarks[index], len(index)
-    mesh, w = d(ibug68(seen.mesh)), d(WEIGHTS)
-    s, R, t = procrustes((model.mean @ FRONTAL.mT).expand(T, 68, 3), mesh, w.expand(T, 68))
+    w, (s, R, t) = d(WEIGHTS), rough_poses(seen, model.mean)
     eye = d(eye_distance(seen.points))
     unit = eye.median()
     focal = float(config.distance*s.median()) if focal is None else float(focal)
     outward = torch.nn.functional.normalize(model.mean*d([1, 0, 1]), dim=-1) @ FRONTAL.mT
     facing = -(outward @ R.mT)[..., 2]
     w = w*torch.cat([(1 + 2*facing[:, :17]).clamp(0, 1), torch.ones(T, 51, dtype=torch.float64)], 1)*d(seen.confidence)[:, None]
-    rigid = d(seen.mesh[:, RIGID])
+    rigid = d(seen.mesh[:, RIGID if np.isfinite(seen.mesh).all() else RIGID[:0]])
     rigid0 = ((rigid - t[:, None]) @ (R @ FRONTAL)/s[:, None, None]).median(0).values
     triple = d((index[2:] - index[:-2] == 2) & (seen.shot[2:] == seen.shot[:-2])) if T > 2 else None
     obs = dict(points=d(seen.points), eye=eye[:, None, None], weights=w, rigid=rigid[..., :2], rigid0=rigid0, triple=triple, offset_std=d(OFFSETS)[:, None])
     K, E = model.sizes
     zero = lambda *shape: torch.zeros(*shape, dtype=torch.float64)
     start = dict(turn=roma.rotmat_to_rotvec(R), place=t[:, :2]/unit, depth=(focal/s).log()[:, None], expression=zero(T, E),
-                 identity=zero(K), offsets=zero(68, 3), rigid=zero(len(RIGID), 3))
+                 identity=zero(K), offsets=zero(68, 3), rigid=torch.zeros_like(rigid0))
     return obs, start, focal, unit
 
 # %% ../../nbs/preprocess/fitting.ipynb #eb6b465b
