@@ -82,7 +82,7 @@ class Contour:
         return torch.lerp(flat[first], flat[first + 1], (places - low)[..., None])
 
 @functools.lru_cache(maxsize=4)
-def jaw_contour(model: MorphableModel, length: float = .3, samples: int = 16, level: float = .5) -> Contour:
+def jaw_contour(model: MorphableModel, length: float = .3, samples: int = 16, level: float = 1.) -> Contour:
     "Lines of `length` head lengths from the 17 jaw vertices of a model inwards."
     v = model.mean.double().numpy()
     n = vertex_normals(model.mean, model.faces)
@@ -91,10 +91,9 @@ def jaw_contour(model: MorphableModel, length: float = .3, samples: int = 16, le
     S = torch.zeros(17, samples, len(v), dtype=torch.float64)
     for k, start in enumerate(jaw):
         along = v[jaw[min(k + 1, 16)]] - v[jaw[max(k - 1, 0)]]
-        along = along/np.linalg.norm(along)
-        up = np.array([0, np.sign(along[1]), 0.])
-        along = (1 - level)*along + level*up*min(1, 2*abs(along[1]))
         along = along - (along @ n[start].numpy())*n[start].numpy()
+        along, up = along/np.linalg.norm(along), np.array([0., along[1], 0.])
+        if abs(v[start][0]) > .03: along = (1 - level)*along + level*up/np.linalg.norm(up)         # on the chin there is no horizontal way inwards
         line = section(v, edges, start, along/np.linalg.norm(along), middle - v[start], length)
         at = np.array([(1 - s)*v[a] + s*v[b] for a, b, s in line])
         far = np.r_[0, np.linalg.norm(np.diff(at, axis=0), axis=1).cumsum()]

@@ -6,7 +6,6 @@
 __all__ = ['PER_FRAME', 'ViewsConfig', 'ViewsFit', 'fit_views']
 
 # %% ../../nbs/preprocess/multiview.ipynb #70e1753b
-import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,21 +14,23 @@ import torch
 from torch import Tensor
 
 from ..core import GPHMError
-from ..geometry.camera import Camera
-from ..geometry.pose import apply_pose, procrustes
+from ..geometry.pose import apply_pose
 from .contour import jaw_contour
-from .fitting import FRONTAL, HEAD_METRES, OFFSETS, RIGID, WEIGHTS, FitConfig, huber, minimise
-from .landmarks import Landmarks, ibug68
+from .fitting import HEAD_METRES, OFFSETS, WEIGHTS, FitConfig, _landmark_model, huber, minimise
+from .landmarks import Landmarks
 from .morphable import MorphableModel
-from .triangulation import agreeing_views, directions, pose_in_view, seen_from, stack_cameras, triangulate
+from .triangulation import first_poses, gather_views
 
 # %% ../../nbs/preprocess/multiview.ipynb #a98cf46a
 @dataclass(frozen=True)
 class ViewsConfig(FitConfig):
-    "What `FitConfig` says, and what only many views need."
+    "What `FitConfig` says, with more trust in the model of heads, and what only many views need."
+    identity: float = 1.
+    frames: float = 4.
+    views: float = 2.            # a frame is worth this many independent views: what detector and model get wrong, they get wrong in all of them
     scale_std: float = .06       # of the logarithm of the head length around HEAD_METRES, where the scale is not given
     outlier: float = .12         # a view is switched off where the median of its inner-face residuals is larger, eye distances
-    slide: bool = True           # jaw points slide along the contour (gphm.preprocess.contour)
+    slide: bool = None           # jaw points slide along the contour (gphm.preprocess.contour); None: unless all views come from MediaPipe, which does without
     rounds: int = 2              # contour and outliers are decided anew before each
     steps: int = 60              # L-BFGS steps of a round
     joint: int = 48              # frames, spread evenly, that identity and scale are found on
@@ -54,142 +55,68 @@ class ViewsFit:
     def landmarks_3d(self) -> Tensor: # [T, 68, 3] world
         return apply_pose(self.canonical, self.scale, self.R, self.t)
 
-def _gather(landmarks, cameras):
-    "Stacked landmarks in the cameras' order, checked."
-    names = list(cameras)
-    if set(landmarks) != set(names) or not names:
-        odd = sorted(set(landmarks) ^ set(names))
-        raise GPHMError(f"landmarks and cameras must have the same names; {odd[0] if odd else 'any name'!r} is in one of them only, or both are empty")
-    counts = {n: len(landmarks[n]) for n in names}
-    if len(set(counts.values())) > 1: raise GPHMError(f"all views must have the same number of frames, found {counts}; frame n of each must be the same moment")
-    stack = lambda field: np.stack([np.asarray(getattr(landmarks[n], field)) for n in names], 1)
-    d = lambda x: torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float64)
-    motions, K = stack_cameras(cameras)
-    points, found = stack("points"), stack("found")
-    found = found & np.isfinite(points).all((-1, -2))
-    if not found.any(): raise GPHMError(f"none of the {len(points)} frames of {len(names)} cameras has landmarks; nothing can be fitted")
-    cut = np.mean([np.diff(landmarks[n].shot) > 0 for n in names], 0) > .5 if len(points) > 1 else np.zeros(0)
-    mesh = stack("mesh") if all(landmarks[n].mesh is not None for n in names) else np.full((*found.shape, 478, 3), np.nan, np.float32)
-    pixels = np.concatenate([points, mesh[:, :, RIGID, :2]], 2)
-    return dict(motions=motions, K=K, rays=directions(d(np.where(found[..., None, None], pixels, 0)), K), found=torch.as_tensor(found), mesh=mesh,
-                trust=d(np.where(found, stack("confidence"), 0)), shot=np.r_[0, np.cumsum(cut)], pixels=d(points))
-
-# %% ../../nbs/preprocess/multiview.ipynb #dda35cba
-def _start(seen, heads, scale, video):
-    "Views that agree, and a first pose of every frame that has one: rows [T], scale, base rotations, places."
-    rays, motions, trust = seen["rays"][:, :, :68], seen["motions"], seen["trust"]
-    visible = agreeing_views(rays, motions, trust)
-    rows = visible.any(1).nonzero().flatten()
-    rays, visible, trust = rays[rows], visible[rows], trust[rows]
-    w = (visible*trust)[..., None].expand(*trust.shape, 68)
-    several = visible.sum(1) > 1
-    R, t = torch.eye(3, dtype=torch.float64).repeat(len(rows), 1, 1), torch.zeros(len(rows), 3, dtype=torch.float64)
-    face = torch.tensor(np.where(np.arange(68) < 17, 0, WEIGHTS))
-    if several.any():
-        for _ in range(3):
-            X = triangulate(rays[several], motions, w[several])
-            at, depth = seen_from(X, motions)
-            off = (at - rays[several]).norm(dim=-1)*depth/(X[:, 36] - X[:, 45]).norm(dim=-1)[:, None, None]
-            w = w.index_put((several.nonzero().flatten(),), (visible*trust)[several][..., None]/(1 + (off.nan_to_num()/.05)**2))
-        s, R[several], _ = procrustes(heads.mean.expand(len(X), 68, 3), X, face.expand(len(X), 68))
-        size = float(s.median()) if scale is None else float(scale)
-        share = face/face.sum()
-        t[several] = share @ X - size*(R[several] @ (share @ heads.mean))
-    else: size = HEAD_METRES if scale is None else float(scale)
-    for n in (~several).nonzero().flatten().tolist():
-        v = int(visible[n].int().argmax())
-        Rc, tc = pose_in_view(rays[n, v, None, 17:], heads.mean[17:], size)
-        R[n], t[n] = motions[v, :, :3].mT @ Rc[0], motions[v, :, :3].mT @ (tc[0] - motions[v, :, 3])
-    base = roma.special_procrustes(R.sum(0)).expand_as(R) if video else R
-    return rows, visible, size, base, roma.rotmat_to_rotvec(R @ base.mT), t
-
-def _rigid_places(mesh, on, heads):
-    "First guess of the rigid mesh points' places on the head, by FaceMesh's own depths in the most frontal tenth of the views that count; None without a mesh."
-    n, v = np.nonzero(on.numpy() & np.isfinite(mesh).all((-1, -2)))
-    if not len(n): return None
-    m = torch.as_tensor(mesh[n, v], dtype=torch.float64)
-    s, R, t = procrustes((heads.mean @ FRONTAL.mT).expand(len(n), 68, 3), ibug68(m), torch.tensor(WEIGHTS).expand(len(n), 68))
-    best = R[:, 2, 2].argsort(descending=True)[:max(1, len(n)//10)]
-    return ((m[best][:, RIGID] - t[best, None]) @ (R[best] @ FRONTAL)/s[best, None, None]).median(0).values
-
-# %% ../../nbs/preprocess/multiview.ipynb #3b4626de
-@functools.lru_cache(maxsize=4)
-def _heads(model):
-    small = model.at_landmarks()
-    return replace(small, mean=small.mean.double(), identity_basis=small.identity_basis.double(), expression_basis=small.expression_basis.double())
-
-def _pose(p, base):
-    "R, t of variables; t in metres."
-    return roma.rotvec_to_rotmat(p["turn"]) @ base, HEAD_METRES*p["place"]
-
-def _look(rows, state, seen, heads, contour, config):
-    "What every (frame, view) pair with a face says of the current head: residuals (eye distances), and what an energy needs to know of it."
-    p = {k: v[rows] if k in PER_FRAME else v for k, v in state.items()}
-    R, t = _pose(p, state["base"][rows])
-    s = float(state["size"].exp())
-    n, v = seen["found"][rows].nonzero().T
-    X = heads.vertices(p["identity"], p["expression"]) + p["offsets"]
-    centre = -(seen["motions"][:, :, :3].mT @ seen["motions"][:, :, 3:])[..., 0]
-    eye = ((centre[v] - t[n])[:, None] @ R[n])[:, 0]/s
-    places = contour.places(eye) if config.slide else torch.zeros(len(n), 17, dtype=torch.float64)
-    X = torch.cat([contour.pick(contour.points(p["identity"], p["expression"]), n, places) + p["offsets"][:17], X[n, 17:]], 1)
-    m = seen["motions"][v]
-    Y = (s*X @ R[n].mT + t[n][:, None]) @ m[:, :, :3].mT + m[:, None, :, 3]
-    wide = s*(heads.mean[36] - heads.mean[45]).norm()/Y[:, :, 2].mean(1)                  # of the eye corners seen from the front, as directions
-    off = (Y[..., :2]/Y[..., 2:] - seen["rays"][rows][n, v, :68]).norm(dim=-1)/wide[:, None]
-    outward = torch.nn.functional.normalize(heads.mean*torch.tensor([1., 0, 1]).double(), dim=-1)
-    facing = (outward*torch.nn.functional.normalize(eye[:, None] - heads.mean, dim=-1)).sum(-1)
-    off_inner = off[:, 17:].masked_fill(facing[:, 17:] < 0, torch.nan).nanmedian(1).values.nan_to_num(torch.inf)
-    return dict(frame=n, view=v, places=places, wide=wide, facing=facing, off=torch.where((Y[..., 2] > 0).all(1), off_inner, torch.inf), landmarks=Y)
+# %% ../../nbs/preprocess/multiview.ipynb #ff8fe07e
 PER_FRAME = ("turn", "place", "expression")
 
-def _observe(rows, state, seen, heads, contour, config):
-    "The tensors of an energy: views that agree, weights, contour places."
-    look = _look(rows, state, seen, heads, contour, config)
-    on = look["off"] < config.outlier
-    n, v = look["frame"][on], look["view"][on]
-    rays = seen["rays"][rows][n, v]
-    w = torch.tensor(WEIGHTS)*((look["facing"][on] + .3)/.5).clamp(.05, 1)
-    places, S = look["places"][on], contour.mean.shape[1]
-    if config.slide: w[:, :17] = torch.tensor(WEIGHTS[:17])*(places < S - 1)
-    w = torch.cat([w, torch.full((len(n), len(RIGID)), config.rigid_weight, dtype=torch.float64)], 1)*seen["trust"][rows][n, v][:, None]
+def _placed(p, base, n, v, places, seen, heads, contour):
+    "Landmarks in camera axes [Q, 68, 3] of variables p, for frames n and views v."
+    R, t = roma.rotvec_to_rotmat(p["turn"]) @ base, HEAD_METRES*p["place"]
+    X = (heads.vertices(p["identity"], p["expression"]) + p["offsets"])[n]
+    if contour is not None: X = torch.cat([contour.pick(contour.points(p["identity"], p["expression"]), n, places) + p["offsets"][:17], X[:, 17:]], 1)
+    m = seen["motions"][v]
+    return X @ (p["size"].exp()*m[:, :, :3] @ R[n]).mT + ((m[:, :, :3] @ t[n][..., None])[..., 0] + m[:, :, 3])[:, None]
+
+def _look(rows, state, seen, heads, contour):
+    "What every (frame, view) pair with a face says of the current head."
+    p, (n, v) = {k: x[rows] if k in PER_FRAME else x for k, x in state.items()}, seen["found"][rows].nonzero().T
+    R, t = roma.rotvec_to_rotmat(p["turn"]) @ state["base"][rows], HEAD_METRES*p["place"]
+    centre = -(seen["motions"][:, :, :3].mT @ seen["motions"][:, :, 3:])[..., 0]
+    eye = ((centre[v] - t[n])[:, None] @ R[n])[:, 0]/p["size"].exp()
+    places = contour.places(eye) if contour is not None else None
+    Y = _placed(p, state["base"][rows], n, v, places, seen, heads, contour)
+    wide = p["size"].exp()*(heads.mean[36] - heads.mean[45]).norm()/Y[:, :, 2].mean(1)    # d of the formula, as a direction
+    off = (Y[..., :2]/Y[..., 2:] - seen["rays"][rows][n, v]).norm(dim=-1)/wide[:, None]
+    outward = torch.nn.functional.normalize(heads.mean*heads.mean.new_tensor([1, 0, 1]), dim=-1)
+    facing = (outward*torch.nn.functional.normalize(eye[:, None] - heads.mean, dim=-1)).sum(-1)
+    off = off[:, 17:].masked_fill(facing[:, 17:] < 0, torch.nan).nanmedian(1).values.nan_to_num(torch.inf)
+    return dict(frame=n, view=v, places=places, wide=wide, facing=facing, off=torch.where((Y[..., 2] > 0).all(1), off, torch.inf), points=Y)
+
+def _observe(rows, state, seen, heads, contour, config, outlier):
+    "The constants of an energy: views that agree, weights, contour places."
+    look = _look(rows, state, seen, heads, contour)
+    on = look["off"] < outlier
+    n, v, places = look["frame"][on], look["view"][on], None
+    w = torch.tensor(WEIGHTS)*((look["facing"][on] + .3)/.5).clamp(.05, 1)*seen["trust"][rows][n, v][:, None]
+    if contour is not None:
+        places = look["places"][on]
+        w[:, :17] = torch.tensor(WEIGHTS[:17])*(places < contour.mean.shape[1] - 1)*seen["trust"][rows][n, v][:, None]
     index, shot = seen["number"][rows].numpy(), seen["shot"][rows.numpy()]
     triple = torch.as_tensor((index[2:] - index[:-2] == 2) & (shot[2:] == shot[:-2])).double() if len(rows) > 2 and seen["video"] else None
-    finite = rays.isfinite().all(-1)
-    return dict(frame=n, view=v, rays=rays.nan_to_num(), weights=torch.where(finite, w, 0), places=places, wide=look["wide"][on][:, None, None],
-                base=state["base"][rows], triple=triple)
+    return dict(frame=n, view=v, places=places, rays=seen["rays"][rows][n, v], weights=w, unit=config.sigma*look["wide"][on][:, None, None], base=state["base"][rows], triple=triple)
 
-# %% ../../nbs/preprocess/multiview.ipynb #39e2b33f
-def _energy(p, obs, seen, heads, contour, rigid0, size0, config):
-    c, n, v = config, obs["frame"], obs["view"]
-    R, t = _pose(p, obs["base"])
-    e, s = p["expression"], p["size"].exp()
-    X = (heads.vertices(p["identity"], e) + p["offsets"])[n, 17:]
-    jaw = contour.pick(contour.points(p["identity"], e), n, obs["places"]) + p["offsets"][:17]
-    X = torch.cat([jaw, X, (rigid0 + p["rigid"]).expand(len(n), -1, -1)], 1)
-    m = seen["motions"][v]
-    Y = X @ (s*m[:, :, :3] @ R[n]).mT + ((m[:, :, :3] @ t[n][..., None])[..., 0] + m[:, :, 3])[:, None]
-    off = (Y[..., :2]/Y[..., 2:] - obs["rays"])/(c.sigma*obs["wide"])
-    total = (obs["weights"]*huber(off.square().sum(-1), c.huber)).sum()
+# %% ../../nbs/preprocess/multiview.ipynb #3b4626de
+def _energy(p, obs, seen, heads, contour, size0, config):
+    c, T, e = config, len(p["turn"]), p["expression"]
+    Y = _placed(p, obs["base"], obs["frame"], obs["view"], obs["places"], seen, heads, contour)
+    off = (Y[..., :2]/Y[..., 2:] - obs["rays"])/obs["unit"]
+    total = (obs["weights"]*huber(off.square().sum(-1), c.huber)).sum()*min(1, c.views*T/max(1, len(Y)))
     total = total + .5*((e/c.expression).square() + (torch.relu(-e)/.03).square() + (torch.relu(e - 1)/.1).square()).sum()
     if obs["triple"] is not None:
         for x, std in ((p["turn"], np.radians(c.turn)), (p["place"], c.depth), (e, c.change)):
             total = total + .5*(((x[2:] - 2*x[1:-1] + x[:-2])/std).square().sum(-1)*obs["triple"]).sum()
-    prior = (p["identity"]/c.identity).square().sum() + (p["offsets"]/torch.tensor(OFFSETS)[:, None]).square().sum() + (p["rigid"]/c.rigid_std).square().sum()
-    prior = prior + ((p["size"] - size0)/c.scale_std).square().sum()
-    T = len(p["turn"])
+    prior = (p["identity"]/c.identity).square().sum() + (p["offsets"]/torch.tensor(OFFSETS)[:, None]).square().sum() + ((p["size"] - size0)/c.scale_std).square().sum()
     return min(c.frames, T)*total/T + .5*prior
 
-# %% ../../nbs/preprocess/multiview.ipynb #b6aa9a81
-_SIZES = dict(turn=.05, place=.05, expression=.2, identity=1., offsets=.01, rigid=.01, size=.05)
+# %% ../../nbs/preprocess/multiview.ipynb #817d469f
+_SIZES = dict(turn=.05, place=.05, expression=.2, identity=1., offsets=.01, size=.05)
 
-def _solve(rows, held, state, shared, seen, heads, contour, rigid0, size0, config, steps):
+def _solve(rows, held, state, shared, seen, heads, contour, size0, config, steps, outlier):
     "Improve the variables of `rows` (but the first `held`) and those named `shared`, in place."
-    obs = _observe(rows, state, seen, heads, contour, config)
+    obs = _observe(rows, state, seen, heads, contour, config, outlier)
     fixed = {k: v[rows[:held]] if k in PER_FRAME else v for k, v in state.items() if k != "base"}
     start = {k: state[k][rows[held:]] if k in PER_FRAME else state[k] for k in (*PER_FRAME, *shared)}
     whole = lambda q: fixed | q | {k: torch.cat([fixed[k], q[k]]) for k in PER_FRAME}
-    found = minimise(lambda q: _energy(whole(q), obs, seen, heads, contour, rigid0, size0, config), start, steps, _SIZES)
+    found = minimise(lambda q: _energy(whole(q), obs, seen, heads, contour, size0, config), start, steps, _SIZES)
     for k, v in found.items():
         if k in PER_FRAME: state[k][rows[held:]] = v
         else: state[k] = v
@@ -201,39 +128,36 @@ def fit_views(landmarks: dict,               # name of a camera -> `Landmarks` o
               video: bool = True,            # frames follow each other in time; False for photographs and scans
               config: ViewsConfig = ViewsConfig()) -> ViewsFit:
     "Fit one identity, and expressions and poses of all frames, to 1 to 30 calibrated views. Raises `GPHMError` where nothing is seen."
-    seen = _gather(landmarks, cameras)
+    seen = gather_views(landmarks, cameras)
     model = model or MorphableModel.open_default()
-    heads, contour = _heads(model), jaw_contour(model)
-    kept, visible, size, base, turn, place = _start(seen, heads, scale, video)
-    rigid0 = _rigid_places(seen["mesh"][kept.numpy()], visible, heads)
-    if rigid0 is None: rigid0 = torch.zeros(len(RIGID), 3, dtype=torch.float64)
+    slide = not seen["meshes"] if config.slide is None else config.slide
+    heads, contour = _landmark_model(model), jaw_contour(model) if slide else None
+    kept, size, R, t = first_poses(seen, heads.mean, scale)
+    base = roma.special_procrustes(R.sum(0)).expand_as(R) if video else R
     seen |= {k: seen[k][kept] for k in ("rays", "found", "trust", "pixels")} | dict(shot=seen["shot"][kept.numpy()], number=kept, video=video)
-    T, (K, E) = len(kept), heads.sizes
-    zero = lambda *shape: torch.zeros(*shape, dtype=torch.float64)
-    state = dict(base=base, turn=turn, place=place/HEAD_METRES, expression=zero(T, E), identity=zero(K), offsets=zero(68, 3), rigid=zero(len(RIGID), 3), size=torch.tensor([np.log(size)]))
+    T, (K, E), zero = len(kept), heads.sizes, lambda *shape: torch.zeros(*shape, dtype=torch.float64)
+    state = dict(base=base, turn=roma.rotmat_to_rotvec(R @ base.mT), place=t/HEAD_METRES, expression=zero(T, E), identity=zero(K), offsets=zero(68, 3), size=torch.tensor([np.log(size)]))
     size0 = float(np.log(HEAD_METRES if scale is None else scale))
-    shared = ("identity", "offsets", "rigid") + (("size",) if scale is None else ())
-    solve = lambda rows, held, shared, steps: _solve(rows, held, state, shared, seen, heads, contour, rigid0, size0, config, steps)
+    shared = ("identity", "offsets") + (("size",) if scale is None and (seen["found"].sum(1) > 1).any() else ())       # one camera does not know it
+    solve = lambda rows, held, shared, steps, k=1: _solve(rows, held, state, shared, seen, heads, contour, size0, config, steps, config.outlier*(1 + (k == 0)))
     first = torch.linspace(0, T - 1, min(T, config.joint)).round().long()
-    for _ in range(config.rounds): solve(first, 0, shared, config.steps)
-    if T > len(first):
-        for a in range(0, T, config.chunk):
-            held = min(a, 2)
-            for _ in range(config.rounds): solve(torch.arange(a - held, min(T, a + config.chunk)), held, (), config.steps//2)
+    for k in range(config.rounds): solve(first, 0, shared, config.steps, k)
+    for a in range(0, T if T > len(first) else 0, config.chunk):
+        held = min(a, 2)
+        for k in range(config.rounds): solve(torch.arange(a - held, min(T, a + config.chunk)), held, (), config.steps//2, k)
     return _result(state, seen, heads, contour, config, tuple(cameras))
 
 def _result(state, seen, heads, contour, config, names):
-    every = torch.arange(len(state["turn"]))
-    look = _look(every, state, seen, heads, contour, config)
-    R, t = _pose(state, state["base"])
-    n, v = look["frame"], look["view"]
+    look = _look(torch.arange(len(state["turn"])), state, seen, heads, contour)
+    n, v, Y = look["frame"], look["view"], look["points"]
     visible, error = np.zeros(seen["found"].shape, bool), np.full(seen["found"].shape, np.nan)
     visible[n, v] = look["off"] < config.outlier
-    at = torch.cat([look["landmarks"][..., :2]/look["landmarks"][..., 2:], torch.ones_like(look["landmarks"][..., :1])], -1) @ seen["K"][v].mT
+    at = (Y/Y[..., 2:]) @ seen["K"][v].mT
     error[n, v] = (at[..., :2] - seen["pixels"][n, v]).norm(dim=-1).mean(-1)
     on = visible.any(1)
-    if not on.any(): raise GPHMError("no two views of any frame agree on a head; check that the cameras' calibration (metres, OpenCV axes) belongs to these pictures")
+    if not on.any(): raise GPHMError("no view of any frame agrees with a head; check that the cameras (metres, OpenCV axes) belong to these pictures")
+    kept = lambda x: x[torch.as_tensor(on)].float()
+    R, t = roma.rotvec_to_rotmat(state["turn"]) @ state["base"], HEAD_METRES*state["place"]
     X = heads.vertices(state["identity"], state["expression"]) + state["offsets"]
-    f = lambda x: x[torch.as_tensor(on)].float()
-    return ViewsFit(float(state["size"].exp()), f(R), f(t), state["identity"].float(), f(state["expression"]), state["offsets"].float(), f(X),
+    return ViewsFit(float(state["size"].exp()), kept(R), kept(t), state["identity"].float(), kept(state["expression"]), state["offsets"].float(), kept(X),
                     error[on], visible[on], seen["number"].numpy()[on], names)

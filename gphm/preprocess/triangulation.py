@@ -4,13 +4,16 @@
 
 # %% auto #0
 __all__ = ['STEADY', 'stack_cameras', 'directions', 'seen_from', 'triangulate', 'camera_pairs', 'residuals', 'agreeing_views',
-           'pose_in_view']
+           'pose_in_view', 'gather_views', 'first_poses']
 
 # %% ../../nbs/preprocess/triangulation.ipynb #cb252b38
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..core import GPHMError
+from ..geometry.pose import procrustes
+from .fitting import HEAD_METRES, WEIGHTS
 from .ibug import weak_perspective
 
 # %% ../../nbs/preprocess/triangulation.ipynb #1a2e93e3
@@ -119,3 +122,52 @@ def pose_in_view(rays: Tensor,    # [Q, N, 2]
     s, R, t = (torch.as_tensor(x) for x in weak_perspective(points.numpy(), (d[..., :2]/d[..., 2:]).numpy(), np.ones(len(points))))
     depth = scale/s[:, None]
     return look.mT @ R, (look.mT @ (torch.cat([t, torch.ones_like(t[:, :1])], 1)*depth)[..., None])[..., 0]
+
+# %% ../../nbs/preprocess/triangulation.ipynb #b4394e7d
+def gather_views(landmarks: dict, cameras: dict) -> dict:
+    "What all cameras see, stacked in their order ([T, V, ...]) and checked: motions, K, rays, pixels, found, trust, shot, and whether all come with a mesh."
+    names = list(cameras)
+    if set(landmarks) != set(names) or not names:
+        odd = sorted(set(landmarks) ^ set(names))
+        raise GPHMError(f"landmarks and cameras must have the same names; {odd[0] if odd else 'any name'!r} is in one of them only, or both are empty")
+    counts = {n: len(landmarks[n]) for n in names}
+    if len(set(counts.values())) > 1: raise GPHMError(f"all views must have the same number of frames, found {counts}; frame n of each must be the same moment")
+    stack = lambda field: np.stack([np.asarray(getattr(landmarks[n], field)) for n in names], 1)
+    d = lambda x: torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float64)
+    motions, K = stack_cameras(cameras)
+    points, found = stack("points"), stack("found")
+    found = found & np.isfinite(points).all((-1, -2))
+    if not found.any(): raise GPHMError(f"none of the {len(points)} frames of {len(names)} cameras has landmarks; nothing can be fitted")
+    cut = np.mean([np.diff(landmarks[n].shot) > 0 for n in names], 0) > .5 if len(points) > 1 else np.zeros(0)
+    return dict(motions=motions, K=K, rays=directions(d(np.where(found[..., None, None], points, 0)), K), found=torch.as_tensor(found), pixels=d(points),
+                trust=d(np.where(found, stack("confidence"), 0)), shot=np.r_[0, np.cumsum(cut)], meshes=all(np.isfinite(landmarks[n].mesh[landmarks[n].found]).all() for n in names))
+
+def first_poses(seen: dict,    # of `gather_views`
+                mean: Tensor,  # [68, 3] landmarks of the mean head, float64
+                scale: float = None) -> tuple: # frames [T'], scale, R [T', 3, 3], t [T', 3]
+    "A first pose, world, of every frame in which some view shows a face."
+    rays, motions, trust = seen["rays"], seen["motions"], seen["trust"]
+    agree = agreeing_views(rays, motions, trust)
+    kept = agree.any(1).nonzero().flatten()
+    rays, agree, trust = rays[kept], agree[kept], (agree*trust)[kept][..., None]
+    several = agree.sum(1) > 1
+    R, t = torch.eye(3).to(rays).repeat(len(kept), 1, 1), torch.zeros(len(kept), 3).to(rays)
+    if several.any():
+        x, w = rays[several], trust[several].expand(-1, -1, 68)
+        for _ in range(3):
+            X = triangulate(x, motions, w)
+            at, depth = seen_from(X, motions)
+            off = (at - x).norm(dim=-1)*depth/(X[:, 36] - X[:, 45]).norm(dim=-1)[:, None, None]
+            w = trust[several]/(1 + (off/.05)**2)
+        face = torch.tensor(np.where(np.arange(68) < 17, 0, WEIGHTS))
+        s, R[several], _ = procrustes(mean.expand(len(X), 68, 3), X, face.expand(len(X), 68))
+        scale, share = float(s.median()) if scale is None else float(scale), face/face.sum()
+        t[several] = share @ X - scale*(R[several] @ (share @ mean))
+    scale = HEAD_METRES if scale is None else float(scale)
+    n = (~several).nonzero().flatten()
+    if len(n):
+        v = agree[n].int().argmax(1)
+        Rc, tc = pose_in_view(rays[n, v, 17:], mean[17:], scale)
+        m = motions[v]
+        R[n], t[n] = m[:, :, :3].mT @ Rc, (m[:, :, :3].mT @ (tc - m[:, :, 3])[..., None])[..., 0]
+    return kept, scale, R, t

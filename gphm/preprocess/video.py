@@ -83,13 +83,13 @@ def is_video(frames: np.ndarray, most: float = 12.) -> bool:
 
 def prepare_clip(source,                # a video, a folder of images, or an image
                  frames=None, resolution: int = 256, matte: str = "auto", focal: float = None,
-                 progress: bool = True) -> Clip:
+                 progress: bool = True, detector: str = "mediapipe") -> Clip:
     "Read, detect, crop, matte and fit. `focal`: pixels in the video as it is stored; None: see gphm.preprocess.fitting."
     path = resolve(source)
     pixels, fps = read_frames(path, frames, progress=progress)
     video = fps > 0 and len(pixels) > 1 or is_video(pixels)
     if path.is_dir(): log.info(f"{path.name}: {len(pixels)} images, taken as {'frames of a video' if video else 'separate photographs'}")
-    seen = detect_landmarks(pixels, video, name=path.name, progress=progress)
+    seen = detect_landmarks(pixels, video, name=path.name, progress=progress, detector=detector)
     return prepare_frames(pixels, seen, path.name, fps, video, resolution, matte, focal, progress)
 
 def prepare_frames(pixels: np.ndarray,   # [T, H, W, 3] uint8
@@ -153,17 +153,17 @@ def video_to_capture(source,             # a video, a folder of images, or an im
                      frames=None,        # None or 0: all; a number: that many, spread evenly; a slice
                      consent: str = "",  # who agreed to what
                      progress: bool = True, *, licence: str = "as the source video; not for redistribution",
-                     matte: str = "auto", focal: float = None) -> Captures:
+                     matte: str = "auto", focal: float = None, detector: str = "mediapipe") -> Captures:
     "Make a capture with one camera, `cam0`, of a portrait video. Raises `GPHMError` for a source without frames or without a face."
     path, root = resolve(source), resolve(root)
     if not path.exists(): raise GPHMError(f"{path} does not exist; a video, a folder of images or an image was expected")
     if not 16 <= int(resolution) <= 4096: raise GPHMError(f"resolution is {resolution!r}; a number of pixels from 16 to 4096 was expected")
     subject = re.sub(r"[^A-Za-z0-9_.-]+", "_", str(subject)).lstrip(".-") or "subject"
-    made_of = dict(file=path.name, fingerprint=fingerprint(path), frames=str(frames or None), matte=matte, focal=focal, subject=subject)
+    made_of = dict(file=path.name, fingerprint=fingerprint(path), frames=str(frames or None), matte=matte, focal=focal, subject=subject) | (dict(detector=detector) if detector != "mediapipe" else {})
     open_writer = lambda: CaptureWriter(root, subject, licence, consent or "not stated", resolution, source=made_of)
     if any((root/name).is_file() for name in ("dataset.json", "writing.json")) and open_writer().done(subject) and (root/"dataset.json").is_file():
         return open_captures(root)
-    clip = prepare_clip(path, frames, resolution, matte, focal, progress)
+    clip = prepare_clip(path, frames, resolution, matte, focal, progress, detector)
     writer = open_writer()                             # not before: a source without a face leaves nothing behind
     extra = dict(fps=clip.fps, crop=clip.crop, lost=clip.lost, matte=clip.matte, video=clip.video,
                  fit_error_pixels=float(clip.fit.error.mean()*resolution/clip.frames.shape[1]))
