@@ -37,9 +37,9 @@ class FitConfig:
     huber: float = 3.            # where rho becomes linear, in sigmas
     identity: float = 1.5        # of z
     expression: float = .4       # of e
-    rigid_weight: float = .5     # of each rigid mesh point, against 1 for a nose point
+    rigid_weight: float = 0.     # of each rigid mesh point, against 1 for a nose point
     rigid_std: float = .03       # of its place, around the first guess
-    frames: float = 20.          # N: a clip is worth this many independent frames
+    frames: float = 4.           # N: a clip is worth this many independent frames
     turn: float = .6             # second difference of the rotation, degrees
     move: float = .01            # second difference of the place in the image, eye distances
     depth: float = .004          # second difference of the logarithm of the depth
