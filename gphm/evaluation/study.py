@@ -24,7 +24,7 @@ from ..geometry.pose import invert_pose
 from ..model.gaussian import GaussianModel
 from ..model.head import Codes
 from ..model.perceptual import Lpips
-from ..training.batches import Sampler, unit
+from ..training.batches import Sampler, frontal_views, unit
 from ..training.loop import make_team
 from ..training.rates import make_optimizer
 from ..training.stage import Objective, training_step
@@ -144,7 +144,7 @@ def show_clouds(models: dict, # name -> (GaussianModel, what was scored)
 def render_grid(model: GaussianModel, train: FrameSet, people: list[int], rows: list[int], size: int = 160) -> Tensor: # [people, expressions, size, size, 3]
     "People with the expressions of given frames, from the front; head pose, neck and camera are the same for all."
     front = orbit_camera(0, 0, size, field=1.3, target=(0., -.1, 0.))
-    views = [int(train.visible[n].float().argmax()) for n in rows]
+    views = frontal_views(train)[rows].tolist()
     exp = model.E_exp(unit(torch.stack([train.face_images[n, v] for n, v in zip(rows, views)])))
     non = model.E_non(unit(train.nonface_images[rows[0], views[0]][None]))
     codes = Codes(exp, non.expand(len(exp), -1))
