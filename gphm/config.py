@@ -139,12 +139,12 @@ PRESETS = {
     "laptop": Config(
         preset="laptop", subjects=14, expressions=12, views=12, test_views=4, test_subjects=2, test_expressions=3, conditions=4, image_size=128, face_size=64,
         exp_dim=32, non_dim=32, id_dim=64, width=96, layers=2, inj_layers=4, encoder_width=16, refine_width=16,
-        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=32, sdf_start="hull", sphere_steps=500, guiding_steps=300, guiding_frames=2,
-        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=1600, gaussian_frames=2, gaussian_views=2,
+        refine_residual=True, id_scale=30., normalize_faces=True, pos_freq=4, grid=32, sdf_start="hull", sphere_steps=500, guiding_steps=220, guiding_frames=2,
+        guiding_views=2, guiding_lr=2e-3, guiding_code_lr=3e-3, batch=1, gaussian_steps=1300, gaussian_frames=2, gaussian_views=2,
         gaussian_lr=1e-3, gaussian_code_lr=3e-3, mean_lr=1e-3, feature_lr=1.5e-2, scale_lr=1e-2, quat_lr=1e-3, opacity_lr=1e-2, muon=3.,
         opacity=.7, gated=True, attribute_scale=1., lift_features=True, blendshapes=True, reading_steps=1000, teacher_steps=400, handover_steps=300, motion_teacher=.05, shoulder=.5, mouth_points=300, face_points=2500,
         face_weight=4., landmark_batch=8, vgg=.05, vgg_size=64, vgg_every=4, refine_from=.75, decay=.05,
-        warmup=20, clip=1., init_points=8_000, validate_every=250, save_every=100, test_images=96),
+        warmup=20, clip=1., init_points=8_000, validate_every=325, save_every=100, test_images=64),
 }
 PRESETS["prior"] = replace(
     PRESETS["laptop"], preset="prior", subjects=32, expressions=20, views=10, test_views=3, test_subjects=4, test_expressions=4,
