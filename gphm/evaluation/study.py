@@ -34,15 +34,16 @@ from ..training.recipe import prepare_gaussians, prepare_guiding, score_run, sta
 def run_row(folder, cfg: Config, captures: Captures, train: FrameSet, test: FrameSet, device="cpu",
             mesh: bool = False, # stop after stage 1: the mesh representations of Figure 7
             guiding=None,       # a model of stage 1 that several rows share
+            more: bool = True,  # unseen expressions and people are scored too, which takes longer than held-out cameras
            ) -> tuple: # model, summary, what was scored
     "Train and score one row of a study in its own folder; opens it if it is finished."
     seed_everything(cfg.seed)
     folder, summary = resolve(folder), None
     if mesh or (cfg.init == "guiding" and guiding is None):
-        guiding, summary, scored = prepare_guiding(folder/"guiding" if not mesh else folder, captures, train, test, cfg, device)
+        guiding, summary, scored = prepare_guiding(folder/"guiding" if not mesh else folder, captures, train, test, cfg, device, images=None if mesh else min(8, cfg.test_images), more=more and mesh)
         if mesh: return guiding, summary, scored
     model, run = prepare_gaussians(folder, captures, train, test, cfg, device, guiding)
-    return model, *score_run(run, model, captures, train, test, cfg, device, guiding=summary)
+    return model, *score_run(run, model, captures, train, test, cfg, device, guiding=summary, more=more)
 
 STAGE_1 = ("guiding_steps",)
 LESSONS = ("teacher_steps", "reading_steps", "handover_steps")

@@ -73,13 +73,14 @@ def score_unseen(model, captures: Captures, cfg: Config, device="cpu", steps: in
     z, _ = fit_codes(model, seen, steps)
     return evaluate_heads(with_people(model, z, len(seen)), seen, hidden, cfg.test_images, name="test_subjects")
 
-def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device, guiding: dict | None = None):
+def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device, guiding: dict | None = None,
+              more: bool = True): # expressions and people that training never saw are scored too
     """Evaluate, write `summary.json` and `scored/`; returns both. Held-out cameras of the training subjects are `test/...`, expressions they never made `test_expressions/...`,
     people who are known by a fitted code alone `test_subjects/...`."""
     scores, scored = evaluate_heads(model, train, test, cfg.test_images)
-    new = open_split(captures, "test_expressions", cfg, device) if cfg.test_images else None
+    new = open_split(captures, "test_expressions", cfg, device) if cfg.test_images and more else None
     if new is not None and new.subject_names == train.subject_names: scores |= evaluate_heads(model, new, new, cfg.test_images, name="test_expressions")[0]
-    if cfg.test_images:
+    if cfg.test_images and more:
         unseen, scored["unseen"] = score_unseen(model, captures, cfg, device)
         scores |= unseen
     _, _, steps, seconds = read_checkpoint(run.dir)
@@ -101,12 +102,12 @@ def start_guiding(cfg: Config, train: FrameSet) -> GuidingModel:
     "The model of stage 1 before its first step."
     return GuidingModel(cfg, len(train.subject_names), len(train), mean_landmarks(train))
 
-def prepare_guiding(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", start: str = "", images: int | None = None):
+def prepare_guiding(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", start: str = "", images: int | None = None, more: bool = True):
     "The stage-1 model of `run_dir`, trained there if need be; with its summary and what was scored (`images` of each kind, by default the config's)."
     model = start_guiding(cfg, train)
     if start: model.load_state_dict(load_model(start).state_dict())
     run = train_stage(model, train, cfg, run_dir, device, validate=make_validation(captures, train, test, cfg, device), data=captures.identity, subjects=list(train.subject_names))
-    summary, scored = score_run(run, model, captures, train, test, cfg if images is None else replace(cfg, test_images=images), device)
+    summary, scored = score_run(run, model, captures, train, test, cfg if images is None else replace(cfg, test_images=images), device, more=more)
     return model, summary, scored
 
 def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None = None) -> GaussianModel:
