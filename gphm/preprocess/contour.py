@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .morphable import MorphableModel
-from .tracking import vertex_normals
+from .morphable import MorphableModel, vertex_normals
 
 # %% ../../nbs/preprocess/contour.ipynb #8990055d
 def edge_sides(faces: np.ndarray) -> dict: # {(a, b): [third vertices]}
@@ -69,6 +68,14 @@ class Contour:
         after = facing.gather(-1, j[..., None])[..., 0]
         before = facing.gather(-1, (j - 1).clamp(min=0)[..., None])[..., 0]
         return torch.where((j > 0) & (after > 0), j - after/(after - before).clamp(min=1e-9), j.to(facing))
+
+    def at(self, places: Tensor): # [..., 17] -> function of identity [K] and expression [..., E] -> [..., 17, 3]
+        "The points at these places, as a function of the codes: linear in them, so interpolated once for many calls."
+        low, k = places.floor().long().clamp(max=self.mean.shape[1] - 2), torch.arange(17)
+        between = lambda x: torch.lerp(x[..., k, low, :], x[..., k, low + 1, :], (places - low)[..., None])
+        mean, I, E = between(self.mean), between(self.identity_basis), between(self.expression_basis)
+        I, E = I.flatten(1), E.movedim(0, -3).flatten(-2)                                  # [K, ...], [..., E, 51]
+        return lambda identity, expression: mean + (identity @ I).view_as(mean) + (expression[..., None, :] @ E)[..., 0, :].unflatten(-1, (17, 3))
 
     @staticmethod
     def pick(lines: Tensor,   # [T, 17, S, 3]

@@ -14,21 +14,23 @@ def _box(x, r): return cv2.blur(x, (2*r + 1, 2*r + 1), borderType=cv2.BORDER_REF
 
 def guided_filter(guide: np.ndarray, # [H, W, 3] float32 0..1
                   mask: np.ndarray,  # [H, W] float32
-                  radius: int, eps: float = 1e-4, subsample: int = 2) -> np.ndarray: # [H, W]
+                  radius: int, eps: float = 1e-4,
+                  subsample: int = 0, # 0: so that windows keep a radius of 6
+                 ) -> np.ndarray:    # [H, W]
     "Colour guided filter (He, Sun, Tang 2010), its coefficients computed at 1/`subsample` of the size."
     H, W = mask.shape
-    small = (max(1, W//subsample), max(1, H//subsample))
-    I, p = (cv2.resize(x, small, interpolation=cv2.INTER_AREA) if subsample > 1 else x for x in (guide, mask))
-    r = max(1, round(radius/subsample))
-    mean_I, mean_p = _box(I, r), _box(p, r)
-    cov = _box(I*p[..., None], r) - mean_I*mean_p[..., None]
-    sigma = _box((I[..., :, None]*I[..., None, :]).reshape(*I.shape[:2], 9), r).reshape(*I.shape[:2], 3, 3)
-    sigma = sigma - mean_I[..., :, None]*mean_I[..., None, :] + eps*np.eye(3, dtype=np.float32)
-    rows = np.cross(sigma[..., (1, 2, 0), :], sigma[..., (2, 0, 1), :])       # the adjugate: twice as fast as solve
-    a = (rows*cov[..., None]).sum(-2)/(rows[..., 0, :]*sigma[..., 0, :]).sum(-1)[..., None]
-    b = mean_p - (a*mean_I).sum(-1)
-    a, b = (cv2.resize(_box(x, r), (W, H), interpolation=cv2.INTER_LINEAR) for x in (a, b))
-    return (a*guide).sum(-1) + b
+    s = subsample or max(1, round(radius/6))
+    I, p = (cv2.resize(x, (max(1, W//s), max(1, H//s)), interpolation=cv2.INTER_AREA) if s > 1 else x for x in (guide, mask))
+    r, (x, y, z) = max(1, round(radius/s)), cv2.split(I)
+    mx, my, mz, mp, px, py, pz, xx, xy, xz, yy, yz, zz = cv2.split(_box(np.dstack([x, y, z, p, p*x, p*y, p*z, x*x, x*y, x*z, y*y, y*z, z*z]), r))
+    px, py, pz = px - mp*mx, py - mp*my, pz - mp*mz                                                    # covariances with the mask
+    xx, xy, xz, yy, yz, zz = xx - mx*mx + eps, xy - mx*my, xz - mx*mz, yy - my*my + eps, yz - my*mz, zz - mz*mz + eps
+    A, B, C = yy*zz - yz*yz, xz*yz - xy*zz, xy*yz - xz*yy                                              # the adjugate of Sigma is symmetric too
+    D, E, F = xx*zz - xz*xz, xy*xz - xx*yz, xx*yy - xy*xy
+    a = [(u*px + v*py + w*pz)/(xx*A + xy*B + xz*C) for u, v, w in ((A, B, C), (B, D, E), (C, E, F))]
+    b = mp - a[0]*mx - a[1]*my - a[2]*mz
+    lines = cv2.resize(_box(np.dstack([*a, b]), r), (W, H), interpolation=cv2.INTER_LINEAR)
+    return np.einsum("hwc,hwc->hw", lines[..., :3], guide) + lines[..., 3]
 
 # %% ../../nbs/preprocess/filters.ipynb #7feb5746
 def local_mean(x: np.ndarray,      # [H, W, C] float32
@@ -51,13 +53,16 @@ def steady(alpha: np.ndarray,  # [T, H, W]
            shot=None,          # [T] int, numbers of shots; no votes across a cut
            sigma: float = .03) -> np.ndarray:
     "Average each frame's alpha with its two neighbours where the colours agree."
-    out = np.empty_like(alpha)
+    def agreement(t): # of frames t and t + 1
+        if not 0 <= t < len(alpha) - 1 or (shot is not None and shot[t] != shot[t + 1]): return None
+        d = cv2.absdiff(frames[t], frames[t + 1])
+        d2 = cv2.transform(cv2.multiply(d, d, dtype=cv2.CV_32F), np.full((1, 3), -1/(6*(255*sigma)**2)))
+        return cv2.exp(cv2.blur(d2, (3, 3)))
+    out, after = np.empty_like(alpha), None
     for t in range(len(alpha)):
+        before, after = after, agreement(t)
         total, weight = alpha[t].copy(), np.ones_like(alpha[t])
-        for k in (t - 1, t + 1):
-            if not 0 <= k < len(alpha) or (shot is not None and shot[k] != shot[t]): continue
-            d2 = cv2.blur(((frames[k].astype(np.float32) - frames[t])**2).mean(-1), (3, 3))/255**2
-            w = np.exp(-d2/(2*sigma**2))
-            total += w*alpha[k]; weight += w
+        for w, k in ((before, t - 1), (after, t + 1)):
+            if w is not None: total += w*alpha[k]; weight += w
         out[t] = total/weight
     return out

@@ -16,7 +16,8 @@ from torch import Tensor
 from ..core import GPHMError
 from ..geometry.pose import apply_pose
 from .contour import jaw_contour
-from .fitting import HEAD_METRES, OFFSETS, WEIGHTS, FitConfig, _landmark_model, huber, minimise
+from .fitting import _landmark_model
+from .headfit import HEAD_METRES, OFFSETS, WEIGHTS, FitConfig, huber, minimise
 from .landmarks import Landmarks
 from .morphable import MorphableModel
 from .triangulation import first_poses, gather_views
@@ -30,7 +31,6 @@ class ViewsConfig(FitConfig):
     views: float = 2.            # a frame is worth this many independent views: what detector and model get wrong, they get wrong in all of them
     scale_std: float = .06       # of the logarithm of the head length around HEAD_METRES, where the scale is not given
     outlier: float = .12         # a view is switched off where the median of its inner-face residuals is larger, eye distances
-    slide: bool = None           # jaw points slide along the contour (gphm.preprocess.contour); None: unless all views come from MediaPipe, which does without
     rounds: int = 2              # contour and outliers are decided anew before each
     steps: int = 60              # L-BFGS steps of a round
     joint: int = 48              # frames, spread evenly, that identity and scale are found on
@@ -130,7 +130,7 @@ def fit_views(landmarks: dict,               # name of a camera -> `Landmarks` o
     "Fit one identity, and expressions and poses of all frames, to 1 to 30 calibrated views. Raises `GPHMError` where nothing is seen."
     seen = gather_views(landmarks, cameras)
     model = model or MorphableModel.open_default()
-    slide = not seen["meshes"] if config.slide is None else config.slide
+    slide = config.jaw == "slide" or config.jaw == "auto" and not seen["meshes"]               # all views from MediaPipe do without
     heads, contour = _landmark_model(model), jaw_contour(model) if slide else None
     kept, size, R, t = first_poses(seen, heads.mean, scale)
     base = roma.special_procrustes(R.sum(0)).expand_as(R) if video else R

@@ -15,9 +15,8 @@ from ..core import atomic_path, read_json, resolve
 from ..data.capture import Captures
 from ..geometry.camera import project
 from ..geometry.pose import apply_pose
-from .fitting import FRONTAL
-from .morphable import MorphableModel
-from .tracking import vertex_normals
+from .headfit import FRONTAL
+from .morphable import MorphableModel, vertex_normals
 
 # %% ../../nbs/preprocess/report.ipynb #bcf7822d
 def draw_landmarks(image: np.ndarray, *sets, colours=((30, 200, 60), (230, 40, 40)), zoom: int = 2) -> np.ndarray:

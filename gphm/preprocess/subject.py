@@ -21,9 +21,11 @@ from .frames import pick
 from .landmarks import Landmarks, detect_landmarks, eye_distance
 from .matting import matte_frames, on_white
 from .morphable import MorphableModel
+from .crop import square_crop
+from .morphable_files import open_morphable
 from .multiview import fit_views
 from .selection import measure_clip
-from .video import _resize, clip_camera, prepare_frames, square_crop, write_clip
+from .video import _resize, clip_camera, prepare_frames, write_clip
 
 # %% ../../nbs/preprocess/subject.ipynb #4e2b2a22
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Settings:
     focal: float | None = None  # of one uncalibrated camera, pixels; None: the global default of preprocess.fitting
     detect_at: int = 640        # pixels of the shorter side that landmarks are found at
     head: float = .6            # share of a picture's height that the head takes
+    morphable: str = ""         # the head model that is fitted, see preprocess.morphable_files
+    moments: int = 0            # of each person, spread evenly over all takes, instead of `frames` of each; 0: all
 
 def chosen_frames(take: Recording, frames: int) -> list[int]:
     "Numbers of `frames` frames spread evenly over a take, or of all."
@@ -81,7 +85,7 @@ def head_window(fit, camera: Camera, resolution: int, head: float) -> tuple[tupl
     x0, y0, side = square_crop(at.double().numpy(), (camera.K[1, 1]*fit.scale/depth).double().numpy(), (0, 0, W, H), head)
     return (x0, y0, side), camera.crop(x0, y0, side, side).resize((resolution, resolution))
 
-def cut_view(take: Recording, name: str, window: tuple, settings: Settings) -> tuple[np.ndarray, np.ndarray, str]: # [T, S, S, 3] uint8, [T, S, S] alpha, how
+def cut_view(take: Recording, name: str, window: tuple, settings: Settings, face=None) -> tuple[np.ndarray, np.ndarray, str]: # [T, S, S, 3] uint8, [T, S, S] alpha, how
     "The windows of one view of a take as filmed, at most twice the capture's resolution, and their mattes."
     view, numbers, (x0, y0, side) = take.views[name], chosen_frames(take, settings.frames), window
     S = min(side, 2*settings.resolution)                # more than twice the resolution only costs time
@@ -90,7 +94,7 @@ def cut_view(take: Recording, name: str, window: tuple, settings: Settings) -> t
     if view.mattes is not None: alpha, how = np.stack([cut(m) for m in view.mattes(numbers)]).astype(np.float32)/255, "given"
     else:
         plate = cut(view.plate()) if view.plate is not None else None
-        alpha, how = matte_frames(frames, settings.matte, None if take.fps > 0 else np.arange(len(frames)), plate=plate)
+        alpha, how = matte_frames(frames, settings.matte, None if take.fps > 0 else np.arange(len(frames)), plate=plate, face=face)
     return frames, alpha, how
 
 def finished(frames: np.ndarray, alpha: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]: # [T, R, R, 3] uint8 on white, [T, R, R] uint8
@@ -119,7 +123,11 @@ def prepare_one_camera(takes: list[Recording], settings: Settings, progress: boo
     if len(sizes) > 1: raise GPHMError(f"takes of {takes[0].subject} have different sizes ({', '.join(f'{w}x{h}' for h, w in sorted(sizes))}); choose takes of one size")
     if not any(s.found.any() for s in seen): raise GPHMError(f"no face was found in any of the {len(takes)} takes of {takes[0].subject}")
     video = takes[0].fps > 0
-    return prepare_frames(np.concatenate(pixels), joined(seen), takes[0].subject, takes[0].fps, video, settings.resolution, settings.matte, settings.focal, progress)
+    views = [t.views[name] for t in takes]
+    plate = views[0].plate() if views[0].plate is not None else None
+    if plate is not None and any(v.plate is None or not np.array_equal(v.plate(), plate) for v in views[1:]): plate = None       # takes in different rooms
+    return prepare_frames(np.concatenate(pixels), joined(seen), takes[0].subject, takes[0].fps, video, settings.resolution, settings.matte, settings.focal, progress,
+                          plate=plate, model=open_morphable(settings.morphable))
 
 def write_views(takes: list[Recording], writer: CaptureWriter, settings: Settings, extra: dict, progress: bool = False) -> dict:
     "A subject seen by calibrated cameras; returns what was measured."
@@ -134,7 +142,7 @@ def write_views(takes: list[Recording], writer: CaptureWriter, settings: Setting
         seen[v] = joined(parts)
     if not any(s.found.any() for s in seen.values()): raise GPHMError(f"no face was found in any of the {len(views)} views of {first.subject}")
     cameras = {v: first.views[v].camera for v in views}
-    fit = fit_views(seen, cameras, video=first.fps > 0)
+    fit = fit_views(seen, cameras, open_morphable(settings.morphable), video=first.fps > 0)
     windows = {v: head_window(fit, cameras[v], settings.resolution, settings.head) for v in views}
     row = {int(i): j for j, i in enumerate(fit.index)}
     facts, start, how, front, looks = view_facts(fit, seen, cameras, len(names)), 0, set(), views[int(fit.visible.mean(0).argmax())], []
@@ -142,7 +150,7 @@ def write_views(takes: list[Recording], writer: CaptureWriter, settings: Setting
         for t in takes:
             cuts = {}
             for v in views:
-                frames, alpha, kind = cut_view(t, v, windows[v][0], settings)
+                frames, alpha, kind = cut_view(t, v, windows[v][0], settings, seen[v].found[start:start + len(chosen_frames(t, settings.frames))])
                 cuts[v] = finished(frames, alpha, settings.resolution); how.add(kind); bar.update()
                 if v == front: looks.append(measure_clip(frames, seen_in(seen[v][start:start + len(frames)], windows[v][0], frames.shape[1]), alpha))
             for k in range(len(chosen_frames(t, settings.frames))):
