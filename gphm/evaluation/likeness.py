@@ -91,6 +91,7 @@ def score_pictures(truth, render,      # [N, H, W, 3] uint8, or float in [0, 1],
         if len(rows): late["lpips_face"][i + rows] = lpips(*(_crops(x[s], marks[s], rows).to(device) for x in (truth, render))).cpu().numpy()
     frames |= late
     own, found = describe(render), None
+    frames["fd"] = np.full(len(truth), np.nan)                        # without dlib and its models
     if own is not None: frames["fd"], found = face_distance(np.asarray(describe(truth) if known is None else known, float), own)
     return {k: float(np.nanmean(v)) if np.isfinite(v).any() else None for k, v in frames.items()} | dict(fd_found=found), frames
 
