@@ -33,7 +33,8 @@ class Finetune:
     fit_steps: int = 100          # of z_id alone
     fit_lr: float = 1e-2
     steps: int = 2000
-    gaussian_lr: float = 1e-3     # baked X, C, S, Q, A, H
+    gaussian_lr: float = 1e-3     # baked C, S, Q, A
+    feature_lr: float = 1e-3      # baked H, which the motion networks read
     position_lr: float = 1e-4     # of X: a head is 1 long, so this is a tenth of the others
     network_lr: float = 1e-4      # f_exp, f_non, f_dyn, refine
     motion: bool = True           # f_exp and f_non learn too (Table II's row without)
@@ -70,7 +71,7 @@ def finetune_rule(images: int, steps: int = 2000, **changes) -> Finetune:
 
 def show_rule(images=(500, 100, 50, 20, 10, 3, 1), steps: int = 2000) -> str:
     "What `finetune_rule` chooses, as a Markdown table; a dash is what is frozen or off."
-    names = ("steps", "tune_steps", "gaussian_lr", "network_lr", "encoder_lr", "landmark")
+    names = ("steps", "tune_steps", "gaussian_lr", "feature_lr", "network_lr", "encoder_lr", "landmark")
     mark = lambda x: f"{x:g}" if x else "-"
     rows = [f"| {n} | " + " | ".join(mark(getattr(finetune_rule(n, steps), k)) for k in names) + " |" for n in images]
     return "\n".join(["| images | " + " | ".join(names) + " |", "| --- "*(len(names) + 1) + "|", *rows])
@@ -203,7 +204,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
 def optimiser(avatar: Avatar, ft: Finetune) -> torch.optim.Adam:
     "Adam over what is free, each group with its rate; the rest is frozen."
     part = lambda *names: [p for n in names for p in getattr(avatar, n).parameters()]
-    groups = [([avatar.X_ne], ft.position_lr), ([avatar.C, avatar.S, avatar.Q, avatar.A, avatar.H], ft.gaussian_lr), (part("f_exp", "f_non"), ft.network_lr*ft.motion),
+    groups = [([avatar.X_ne], ft.position_lr), ([avatar.C, avatar.S, avatar.Q, avatar.A], ft.gaussian_lr), ([avatar.H], ft.feature_lr), (part("f_exp", "f_non"), ft.network_lr*ft.motion),
               (part("f_dyn"), ft.network_lr*ft.dynamic), (part("refine"), ft.network_lr), (part("E_exp", "E_non"), ft.encoder_lr), ([avatar.pose_delta], ft.pose_lr),
               ([avatar.P, avatar.H_P], ft.network_lr*ft.motion if ft.landmark else 0.)]
     for params, lr in groups:
