@@ -96,6 +96,7 @@ class Puppet:
         else: canvas[y0:y1, x0:x1] = (out.alpha.expand(-1, -1, -1, 3) if show == "opacity" else out.features[..., :3])[0].clamp(0, 1)
         return canvas
 
+# %% ../../nbs/avatar/puppet.ipynb #7585d862
 def covered(X: Tensor, # [N, 3] world
             camera: Camera, room: int = 8, strip: int = 16) -> list[tuple]: # x0, y0, x1, y1 of at most two
     "Where points are in a picture, and `room` pixels around: one rectangle for the head and one for the shoulders, each a multiple of four pixels wide and high; none where they are not in sight."
@@ -117,7 +118,7 @@ def covered(X: Tensor, # [N, 3] world
     area = lambda boxes: sum((r[2] - r[0] + 32)*(r[3] - r[1] + 32) for r in boxes if r)
     return [r for r in min(cuts, key=area) if r]
 
-# %% ../../nbs/avatar/puppet.ipynb #73788912
+# %% ../../nbs/avatar/puppet.ipynb #ca3882bd
 @dataclass(frozen=True)
 class Performance:
     "T frames of a clip, as seen by the encoders."

@@ -156,6 +156,7 @@ class Samples:
             else: self.handle.update(small)
         return strip
 
+# %% ../../nbs/avatar/reconstruct.ipynb #0bf38720
 def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: bool = True, save_every: int = 200) -> Avatar:
     "Finetune in place, on frames of the person; goes on from `run`'s state if there is one."
     device, path = avatar.X_ne.device, run.dir/"finetune.safetensors"
@@ -201,6 +202,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
         avatar.mean_exp.copy_(avatar.E_exp(unit(data.face_images[rows, views])).mean(0))
     return avatar
 
+# %% ../../nbs/avatar/reconstruct.ipynb #a0b5052a
 def optimiser(avatar: Avatar, ft: Finetune) -> torch.optim.Adam:
     "Adam over what is free, each group with its rate; the rest is frozen."
     part = lambda *names: [p for n in names for p in getattr(avatar, n).parameters()]

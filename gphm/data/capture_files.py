@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..core import GPHMError
 
-# %% ../../nbs/data/capture_files.ipynb #0ad96130
+# %% ../../nbs/data/capture_files.ipynb #3a99f024
 FORMAT_VERSION = 1
 SUFFIXES = (".png", ".jpg", ".webp")
 
@@ -31,7 +31,7 @@ def hash_files(folder) -> dict:
     names = sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file())
     return {n: hashlib.sha256((Path(folder)/n).read_bytes()).hexdigest() for n in names if n not in (FILES, "capture.json")}
 
-# %% ../../nbs/data/capture_files.ipynb #3a99f024
+# %% ../../nbs/data/capture_files.ipynb #e0cebccc
 def _need(record, key, path, what, kind=None):
     if not isinstance(record, dict) or key not in record:
         raise GPHMError(f"{path}: the field {what} is missing; see the data contract in data.capture")

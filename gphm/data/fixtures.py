@@ -125,6 +125,7 @@ def _write_colours(root: Path, layout: str, who: str, sequences, gains: dict):
             folder.mkdir(parents=True, exist_ok=True)
             np.save(folder/f"{s}.npy", A)
 
+# %% ../../nbs/data/fixtures.ipynb #5f00f8bd
 @functools.lru_cache(maxsize=8)
 def _nersemble_shots(number: int, kind: int, frames: int, cameras: tuple, height: int, width: int) -> tuple:
     "(performance, what each camera saw in each frame): the same for every layout."
@@ -152,7 +153,7 @@ def write_nersemble_fixture(root, layout: str = "v2", participants=("017", "018"
         (root/"metadata_sequences.csv").write_text(",".join(["ID", "BACKGROUND", *sequences, "wears_glasses"]) + "\n" + "".join(",".join([str(int(w)), "x", *["x"]*len(sequences), ""]) + "\n" for w in participants))
     return truth
 
-# %% ../../nbs/data/fixtures.ipynb #34799020
+# %% ../../nbs/data/fixtures.ipynb #e24276a6
 VFHQ_CLIPS = ("Clip+aB3_dEfGh1k+P0+C0+F205-350", "Clip+aB3_dEfGh1k+P0+C1+F801-990", "Clip+-Zyx0987654+P2+C0+F12-160")
 
 def write_vfhq_fixture(root, clips=VFHQ_CLIPS, frames: int = 6, size: int = 160, video=(2,), people=(2913, 2923)) -> dict: # {clip: TakeTruth}
@@ -172,7 +173,7 @@ def write_vfhq_fixture(root, clips=VFHQ_CLIPS, frames: int = 6, size: int = 160,
         truth[clip] = truth_of(number, acting, camera.world_to_camera.double().numpy())
     return truth
 
-# %% ../../nbs/data/fixtures.ipynb #e24276a6
+# %% ../../nbs/data/fixtures.ipynb #f5f9da5f
 MEAD_ANGLES = dict(front=(0, 0), left_30=(30, 0), left_60=(60, 0), right_30=(-30, 0), right_60=(-60, 0), top=(0, 25), down=(0, -25))  # degrees: to the subject's left, upwards
 
 _KINDS = dict(angry=6, contempt=7, disgusted=12, fear=2, happy=1, neutral=0, sad=9, surprised=15)    # of data.expressions

@@ -126,6 +126,7 @@ def study_views(number: int, count: int = 8, rig: str = "front", views: int = 12
         kept=len(i)/count, scale=100*abs(fit.scale/take.scale - 1), views=float(fit.visible.sum(1).mean()), fit_ms=1000*seconds/count, reprojection=float(off.mean()),
         reprojection_95=float(np.percentile(off, 95)), iou=float(np.mean([iou(matte_frames(f, face=seen[n].found)[0], take.alpha[n]) for n, f in take.frames.items()])))
 
+# %% ../../nbs/preprocess/accuracy.ipynb #b5e1f2d8
 @contextlib.contextmanager
 def stopwatch(module, names):
     "Yields a dict in which the seconds of every call of these functions of a module add up."

@@ -78,6 +78,7 @@ def write_conditions(captures: Captures, subject: Subject, animate: Callable, re
     write_json(beside/"made.json", record)
     return beside
 
+# %% ../../nbs/preprocess/conditions.ipynb #dc13098a
 def seal(root: Path, name: str):
     "Bring a subject's list of hashes, its capture.json and the dataset's up to date with its condition images."
     folder = root/name

@@ -17,7 +17,7 @@ from ..core import GPHMError
 from ..geometry.pose import apply_pose
 from .contour import jaw_contour
 from .fitting import _landmark_model
-from .headfit import HEAD_METRES, OFFSETS, WEIGHTS, FitConfig, huber, minimise
+from .headfit import HEAD_METRES, OFFSETS, WEIGHTS, FitConfig, PosedHead, huber, minimise
 from .landmarks import Landmarks
 from .morphable import MorphableModel
 from .triangulation import first_poses, gather_views
@@ -37,15 +37,8 @@ class ViewsConfig(FitConfig):
     chunk: int = 64              # frames solved together with these fixed, where there are more than `joint`
 
 @dataclass(frozen=True, eq=False)
-class ViewsFit:
+class ViewsFit(PosedHead):
     "A head fitted to many views. World = the cameras' world, metres. Tensors float32; T frames are kept, V cameras."
-    scale: float           # metres per head length
-    R: Tensor              # [T, 3, 3]
-    t: Tensor              # [T, 3]
-    identity: Tensor       # [K]
-    expression: Tensor     # [T, E]
-    offsets: Tensor        # [68, 3] personal offsets of the landmarks, canonical
-    canonical: Tensor      # [T, 68, 3] landmarks in the canonical frame
     error: np.ndarray      # [T, V] mean distance of projected and detected landmarks, pixels; NaN where no face was found
     visible: np.ndarray    # [T, V] bool: a face was found there and agrees with the others
     index: np.ndarray      # [T] which frames these are (frames that no view shows are left out)

@@ -52,6 +52,7 @@ class _Numbers(pickle.Unpickler):
         if found is None: raise pickle.UnpicklingError(f"{module}.{name}")
         return found
 
+# %% ../../nbs/preprocess/pickles.ipynb #b55133c3
 def read_numbers(path) -> object:
     "What a pickle file (or a numpy file of objects) holds, if it is numbers: numpy arrays in dicts and lists. Nothing in it is run."
     path = Path(path)

@@ -83,6 +83,7 @@ def capture_numbers(captures: Captures, subject: str) -> dict:
                 error_percent_95=float(np.percentile(error, 95)) if len(error) else None, turn_per_frame=float(np.median(step)) if len(step) else None,
                 **{k: v for k, v in record.get("measured", {}).items() if k in ("face_share", "switched_off", "blur", "flicker")})
 
+# %% ../../nbs/preprocess/report.ipynb #78d4286b
 def _plots(subject, camera, wide, size):
     "Pose and error over time as an image [size, wide, 3]."
     import matplotlib.pyplot as plt

@@ -129,6 +129,7 @@ def prepare_one_camera(takes: list[Recording], settings: Settings, progress: boo
     return prepare_frames(np.concatenate(pixels), joined(seen), takes[0].subject, takes[0].fps, video, settings.resolution, settings.matte, settings.focal, progress,
                           plate=plate, model=open_morphable(settings.morphable))
 
+# %% ../../nbs/preprocess/subject.ipynb #2d7a911b
 def write_views(takes: list[Recording], writer: CaptureWriter, settings: Settings, extra: dict, progress: bool = False) -> dict:
     "A subject seen by calibrated cameras; returns what was measured."
     first, names = takes[0], frame_names(takes, settings)
@@ -163,6 +164,7 @@ def write_views(takes: list[Recording], writer: CaptureWriter, settings: Setting
     bar.close()
     return out.facts["measured"] | dict(matte=sorted(how))
 
+# %% ../../nbs/preprocess/subject.ipynb #fe2db885
 def seen_in(seen: Landmarks, window: tuple, size: int) -> Landmarks:
     "Landmarks in pixels of a window that was resized to `size`."
     x0, y0, side = window
