@@ -6,7 +6,7 @@
 __all__ = ['Puppet', 'covered', 'Performance', 'mean_rotation', 'perform']
 
 # %% ../../nbs/avatar/puppet.ipynb #c6400ecf
-import math
+import math, time
 from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
@@ -33,8 +33,9 @@ class Puppet:
     "One identity, of a head model or an avatar, ready to be drawn again and again; the pictures are theirs."
     @torch.no_grad()
     def __init__(self, head: GaussianModel | Avatar, z_id: Tensor | None = None, # [id_dim]; an avatar has its own
-                 motion: Tensor | None = None):                                  # [non_dim]; None: an avatar's own, a head model's zero
-        self.head, self.cfg = head.eval(), head.cfg
+                 motion: Tensor | None = None,                                   # [non_dim]; None: an avatar's own, a head model's zero
+                 half: bool | None = None):                                      # refine in bfloat16; None: where that is faster
+        self.head, self.cfg, self.half = head.eval(), head.cfg, half
         self.own = isinstance(head, Avatar)
         if not self.own and z_id is None: raise GPHMError("a head model holds many people; give the identity code z_id of one")
         self.g = head.gaussians(None, dynamic=False) if self.own else head.gaussians(z_id)
@@ -76,6 +77,21 @@ class Puppet:
         C, S, Q, A = (x.index_add(0, self.face, y) for x, y in ((g.C, d[:, :n]), (g.S, d[:, n:n+3]), (g.Q, d[:, n+3:n+7]), (g.A, d[:, n+7])))
         return replace(g, C=C, S=S, Q=Q, A=A)
 
+    def refine(self, features: Tensor, half: bool | None = None) -> Tensor: # [1, H, W, C] -> [1, H, W, 3]
+        "The head's U-Net, in bfloat16 where that is faster."
+        half = self.half if half is None else half
+        if half is None: half = self.half = self._half_is_faster(features)
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=half): return self.head.refine(features)
+
+    def _half_is_faster(self, features: Tensor, tries: int = 3) -> bool:
+        if features.device.type != "cpu": return False
+        spent = {}
+        for half in (False, True)*tries:                                      # the best of some, the first of which warms up
+            start = time.perf_counter()
+            self.refine(features, half)
+            spent[half] = min(spent.get(half, math.inf), time.perf_counter() - start)
+        return spent[True] < .8*spent[False]
+
     @torch.no_grad()
     def draw(self, code: Tensor, camera: Camera, pose=None, # scale [1], R [1, 3, 3], t [1, 3]; None: where canonical heads are
              show: str = "picture") -> Tensor:              # or "colours", before refine, or "opacity" -> [H, W, 3] in [0, 1]
@@ -91,7 +107,7 @@ class Puppet:
         if show == "picture" and (self.own or self.cfg.refine):
             for a, b, c, d in parts:                                                  # refine looks 14 pixels far
                 u, v = max(a - 16, x0), max(b - 16, y0)
-                fine = self.head.refine(out.features[:, v - y0:d + 16 - y0, u - x0:c + 16 - x0])[0]
+                fine = self.refine(out.features[:, v - y0:d + 16 - y0, u - x0:c + 16 - x0])[0]
                 canvas[b:d, a:c] = fine[b - v:d - v, a - u:c - u].clamp(0, 1)
         else: canvas[y0:y1, x0:x1] = (out.alpha.expand(-1, -1, -1, 3) if show == "opacity" else out.features[..., :3])[0].clamp(0, 1)
         return canvas
