@@ -102,26 +102,25 @@ def true_surface(captures: Captures, subject: str, frame: str, count: int = 100_
     return invert_pose(x[None], *(torch.as_tensor(np.asarray(q), dtype=torch.float32)[None] for q in (scale, R, t)))[0]
 
 @torch.no_grad()
-def surface_distance(model: GaussianModel, captures: Captures, train: FrameSet, rows, least: float = .1) -> dict:
+def surface_distance(model: GaussianModel, train: FrameSet, rows, truths: list, # of frames, the true surface [count, 3] in each
+                     least: float = .1) -> dict:
     "Distances of Gaussians with an opacity of at least `least` from the true surface, percent of the head's length: median, 90th percentile, share within 1 %."
     found = []
-    for n in rows:
+    for n, truth in zip(rows, truths, strict=True):
         s = int(train.subject[n])
         view = train.visible[n].float().argmax()
         codes = model.encode(unit(train.face_images[n, view][None]), unit(train.nonface_images[n, view][None]))
         g = model.gaussians(model.z_id[s])
         X = model.deform(g.X_ne, g.H, codes)[0][0][torch.sigmoid(g.A) >= least].cpu()
-        truth = true_surface(captures, train.subject_names[s], train.frame_names[n])
         inside = (X.abs() < 1).all(1) & (X[:, 1] > truth[:, 1].min())      # the bust ends somewhere, the box too
         found.append(cKDTree(truth.numpy()).query(X[inside].numpy())[0])
     d = 100*np.concatenate(found)
     return dict(median=float(np.median(d)), p90=float(np.quantile(d, .9)), within_1=float((d < 1).mean()))
 
 def show_clouds(models: dict, # name -> (GaussianModel, what was scored)
-                captures: Captures, train: FrameSet, row: int, titles: dict, slab: float = .02):
+                train: FrameSet, row: int, truth: Tensor, titles: dict, slab: float = .02):
     "A column for each model: a held-out picture of it, centres from the front coloured by C, and those of a slab at x = 0 before the true surface."
     s = int(train.subject[row])
-    truth = true_surface(captures, train.subject_names[s], train.frame_names[row])
     fig, axes = plt.subplots(3, len(models), figsize=(3.6*len(models), 10), constrained_layout=True, squeeze=False)
     view = train.visible[row].float().argmax()
     for column, (name, (model, scored)) in zip(axes.T, models.items()):
