@@ -57,17 +57,17 @@ def same_budget(cfg: Config, **changes) -> Config:
     "The config of a row without stage 1: its steps are added to stage 2."
     return replace(cfg, gaussian_steps=cfg.gaussian_steps + cfg.guiding_steps, **changes)
 
-def steps_in(seconds: float, cfg: Config, train: FrameSet, guiding=None, device="cpu", tries: int = 6) -> int:
-    "How many steps of the Gaussian stage this machine makes in so many seconds: a few are made early in a training, a few late in one."
+def steps_in(seconds: float, cfg: Config, train: FrameSet, guiding=None, device="cpu", tries: int = 4) -> int:
+    "How many steps of the Gaussian stage this machine makes in so many seconds: a few are made early in a training, a few late in one. The fastest count, since other work on the machine only slows them down."
     model = start_gaussians(cfg, train, guiding).to(device)
     objective, opt = Objective(model, cfg, Sampler(train, cfg, "gaussian", cfg.gaussian_frames, cfg.gaussian_views), Lpips("vgg").to(device) if cfg.vgg else None), make_optimizer(model, cfg)
     team, cost = make_team(device, cfg.precision), {}
     if team: objective = team.prepare_model(objective)
     for late in (False, True):
-        for k in range(2 + tries):
-            if k == 2: start = time.perf_counter()
-            training_step(objective, opt, k if not late else 10**6 - 8 + k, 10**6, late, team)
-        cost[late] = (time.perf_counter() - start)/tries
+        for k in range(1 + tries):                                    # the first warms up; L_vgg comes once in vgg_every steps
+            start = time.perf_counter()
+            for j in range(cfg.vgg_every): training_step(objective, opt, (k + late*10**5)*cfg.vgg_every + j, 2*10**5*cfg.vgg_every, late, team)
+            if k: cost[late] = min(cost.get(late, np.inf), (time.perf_counter() - start)/cfg.vgg_every)
     return max(20, round(seconds/(cfg.refine_from*cost[False] + (1 - cfg.refine_from)*cost[True])))
 
 def over_seeds(rows: list[dict], names) -> dict: # name -> (mean, standard deviation or None)
