@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from ..config import Config, config_from
 from .trust import NOTICE, absolute_paths, portable
+from .turns import Turns
 from ..core import GPHMError, atomic_path, read_json, resolve, write_json
 from ..model.gaussian import GaussianModel, Gaussians, render_gaussians
 from ..model.guiding import Rendered
@@ -47,6 +48,7 @@ class Avatar(nn.Module):
         for name, size in sizes.items(): setattr(self, name, nn.Parameter(torch.zeros(size)))
         self.register_buffer("P_0", torch.zeros(68, 3))
         self.register_buffer("neutral_non", torch.zeros(cfg.non_dim))
+        self.turns = Turns(cfg.non_dim)                                # says nothing before finetuning is over
         self.register_buffer("mean_exp", torch.zeros(cfg.exp_dim))     # of the frames it was made from
         self.register_buffer("z_id", torch.zeros(cfg.id_dim), persistent=False)   # that it was baked from: no step changes it, files keep it
 
@@ -66,7 +68,12 @@ class Avatar(nn.Module):
 
     posed = HeadModel.posed
     deform = HeadModel.deform
-    encode = HeadModel.encode
+
+    def encode(self, face: Tensor, nonface: Tensor, # [F, s, s, 3] each, in [0, 1]
+               R: Tensor | None = None) -> Codes:   # [F, 3, 3] head poses; None: the motion code is the picture's alone
+        "Expression and motion codes of F frames."
+        codes = HeadModel.encode(self, face, nonface)
+        return codes if R is None else Codes(codes.exp, self.turns(codes.non, R))
 
     def landmarks(self, codes: Codes) -> Tensor: # [F, 68, 3] canonical
         "The person's landmarks under F expressions."

@@ -23,7 +23,7 @@ def score_against(truth, render, data: FrameSet, prefix: str) -> dict:
     return {f"{prefix}/{k}": v for k, v in s.items() if k != "frames"}
 
 def drive(avatar: Avatar, driver: FrameSet, run_dir, own: bool,
-          neck: str = "",                           # "driver" or "fixed"; empty: driver for the own frames, fixed for another's
+          neck: str = "",                           # "driver", "rest" or "fixed" (`NECKS`); empty: driver for the own frames, rest for another's
           fps: float = 25., camera: str = "", yaw: float = 0., pitch: float = 0., # of the further column; "front" or "orbit", degrees
           source: dict | None = None,               # what is known of the driver (`sources.driver_facts`)
           truth: FrameSet | None = None,            # the avatar's own person doing the same, frame by frame; head pose and camera are then the truth's
@@ -34,7 +34,7 @@ def drive(avatar: Avatar, driver: FrameSet, run_dir, own: bool,
     run, count, clock = Run(run_dir), len(driver), Clock(avatar.X_ne.device)
     relative = not own and count >= RELATIVE_FROM
     if not own: log.info(f"{count} frames of another person: " + ("expressions count from their mean" if relative else f"codes drive as they are, a mean needs {RELATIVE_FROM}"))
-    codes = drive_codes(avatar, driver, neck or ("driver" if own else "fixed"), relative, clock)
+    codes = drive_codes(avatar, driver, neck or ("driver" if own else "rest"), relative, clock)
     reenact_in_place(avatar, codes, free_cameras(1, driver.image_size[0]))      # the first picture compiles the kernels, and is not timed
     place, scale = (driver, None if own else avatar.info.get("scale")) if truth is None else (truth, None)
     render = reenact(avatar, place, scale, progress=progress, clock=clock, codes=codes).cpu()

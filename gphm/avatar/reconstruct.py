@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from PIL import Image
 from .adapt import IDENTITY_NETWORKS, crop_batch, densify, face_and_mouth_weights, resize, tune_identity
 from .avatar import Avatar
+from .turns import LEAST
 from ..core import GPHMError, Run, atomic_path, log, resolve, rng
 from ..data.frames import FrameSet
 from ..model.gaussian import GaussianModel
@@ -48,6 +49,7 @@ class Finetune:
     face_weight: float = 3.       # ours; 1 is the paper
     mouth_weight: float = 1.      # ours: times the face's, in the box of the lips; 1 is off
     offset: float = 1e-2
+    turns: bool = True            # ours: the motion code also knows the head's turn (avatar.turns)
     splits: int = 0               # ours: doublings of all Gaussians
     densify: float = .6           # ours: share of Gaussians that are split once, where the loss pulls most; 0 is off
     densify_at: float = .3        # of the steps
@@ -60,7 +62,7 @@ class Finetune:
     clip: float = 1.
     seed: int = 0
 
-PAPER = dict(encoder_lr=0., landmark=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1., start="random")   # section 3.5 and no more
+PAPER = dict(encoder_lr=0., landmark=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1., start="random", turns=False)   # section 3.5 and no more
 
 def finetune_rule(images: int, steps: int = 2000, **changes) -> Finetune:
     "Fewer images, fewer steps; below 20 images the networks and encoders stay frozen (section 3.5)."
@@ -200,6 +202,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
         avatar.neutral_non.copy_(avatar.E_non(unit(data.nonface_images[:1, 0]))[0])
         rows, views = torch.arange(len(data), device=data.visible.device), data.visible.float().argmax(1)
         avatar.mean_exp.copy_(avatar.E_exp(unit(data.face_images[rows, views])).mean(0))
+        if ft.turns and len(data) >= LEAST: avatar.turns.fit(avatar.E_non(unit(data.nonface_images[rows, views])), data.R)
     return avatar
 
 # %% ../../nbs/avatar/reconstruct.ipynb #a0b5052a
@@ -220,5 +223,5 @@ def render_frames(avatar: Avatar, data: FrameSet, progress: bool = False, pose=N
     images = []
     for n in tqdm(range(len(data)), "rendering", disable=not progress):
         b = _frame_batch(data, [n], avatar.X_ne.device)
-        images.append(avatar(avatar.encode(b.face, b.nonface), b.pose, b.world_to_camera, b.K, data.image_size).image[0, 0].clamp(0, 1))
+        images.append(avatar(avatar.encode(b.face, b.nonface, b.pose[1]), b.pose, b.world_to_camera, b.K, data.image_size).image[0, 0].clamp(0, 1))
     return torch.stack(images)

@@ -70,7 +70,7 @@ def drive_pose(avatar_scale: Tensor, scale: Tensor, R: Tensor, t: Tensor, world_
 
 # %% ../../nbs/avatar/reenactment.ipynb #f2ed9630
 RELATIVE_FROM = 20   # frames
-NECKS = ("driver", "fixed")
+NECKS = ("driver", "rest", "fixed")
 
 class Clock:
     "Seconds of named parts, the device's work included: `with clock('splat'): ...`."
@@ -94,22 +94,25 @@ def render_frame(avatar: Avatar, codes: Codes, pose, world_to_camera: Tensor, K:
 
 @torch.no_grad()
 def drive_codes(avatar: Avatar, driver: FrameSet, # one camera's frames of any person
-                neck: str = "driver", relative: bool = False, clock: Clock | None = None) -> Codes: # of N frames
+                neck: str = "driver", # a way of `NECKS`
+                relative: bool = False, clock: Clock | None = None) -> Codes: # of N frames
     "What the driver does, in codes."
-    if neck not in NECKS: raise GPHMError(f"neck is {neck!r}; 'driver' or 'fixed' was expected")
+    if neck not in NECKS: raise GPHMError(f"neck is {neck!r}; one of {', '.join(map(repr, NECKS))} was expected")
     avatar.eval()
     clock, codes = clock or Clock(avatar.X_ne.device), []
     for n in range(len(driver)):
         b = _frame_batch(driver, [n], avatar.X_ne.device)
-        with clock("encode"): codes.append(avatar.encode(b.face, b.nonface))
+        with clock("encode"): codes.append(avatar.encode(b.face, b.nonface, b.pose[1]))
     exp, non = torch.cat([c.exp for c in codes]), torch.cat([c.non for c in codes])
     if relative: exp = exp + avatar.mean_exp - exp.mean(0)
-    return Codes(exp, avatar.neutral_non.expand_as(non) if neck == "fixed" else non)
+    if neck == "rest" and avatar.turns.share > 0: non = avatar.turns.expected(driver.R.to(non))
+    elif neck != "driver": non = avatar.neutral_non.expand_as(non)
+    return Codes(exp, non)
 
 @torch.no_grad()
 def reenact(avatar: Avatar, driver: FrameSet, # one camera's frames of any person
             scale: float | None = None,       # of the avatar's own head pose; None is the driver's
-            neck: str = "driver",             # or "fixed"
+            neck: str = "driver",             # or another of `NECKS`
             relative: bool = False,           # expressions count from the driver's mean, and are added to the avatar's
             progress: bool = True, clock: Clock | None = None, codes: Codes | None = None, # of `drive_codes`, if known
             ) -> Tensor:                      # [N, H, W, 3]

@@ -143,9 +143,9 @@ def motion_r2(avatar: Avatar, data: FrameSet, codes: Codes, neighbours: int = 6)
     return {k: 1 - (left[p].sum()/whole[p].sum()).item() if whole[p].mean() > LEAST**2 else None for k, p in FACE_PARTS.items()}
 
 # %% ../../nbs/evaluation/avatars.ipynb #1cd6aeb3
-CHANGES = {"full": {}, "no-motion": dict(motion=False, encoder_lr=0., landmark=0.), "no-dynamics": dict(dynamic=False), "paper": PAPER}
-SAME_FIT = ("no-motion", "no-dynamics")    # of the fit and the bake they differ in nothing from "full"
-NAMES = {"full": "ours", "no-motion": "ours, motion not finetuned", "no-dynamics": "ours, without f_dyn", "paper": "section 3.5 and no more"}
+CHANGES = {"full": {}, "picture": dict(turns=False), "no-motion": dict(motion=False, encoder_lr=0., landmark=0.), "no-dynamics": dict(dynamic=False), "paper": PAPER}
+SAME_FIT = ("no-motion", "no-dynamics", "picture")    # of the fit and the bake they differ in nothing from "full"
+NAMES = {"full": "ours", "picture": "ours, shoulders by the picture alone", "no-motion": "ours, motion not finetuned", "no-dynamics": "ours, without f_dyn", "paper": "section 3.5 and no more"}
 
 @dataclass(frozen=True)
 class Row:
@@ -199,7 +199,7 @@ def avatar_row(run_dir, model, sequence: Sequence, study: Study, name: str = "fu
     if (row := open_row(folder, setting)) is not None: return row
     full = row_folder(run_dir, sequence.name, "full", images, seed)
     if name in SAME_FIT and (full/"row.json").is_file() and not (folder/"fit.npz").is_file() and not CHANGES[name].keys() & extra and open_row(full, setting | dict(changes=study.changes | extra)):
-        for kept in ("fit.safetensors", "fit.npz"): folder.mkdir(parents=True, exist_ok=True); shutil.copy(full/kept, folder/kept)
+        for kept in ("fit.safetensors", "fit.npz", *(("finetune.safetensors", "metrics.jsonl") if name == "picture" else ())): folder.mkdir(parents=True, exist_ok=True); shutil.copy(full/kept, folder/kept)
     train, test = parts_of(sequence, study, model, images)
     avatar, summary, scored = reconstruct(model, sequence.captures, train, test, folder, steps, seed, consent, progress, **changes)
     keep_pictures(folder/"scored"/"fitted", test.frame_names, scored["fitted"])

@@ -43,8 +43,8 @@ DRIVERS = ("driver", "driver, neck too", "driver, codes as they are", "own face"
 def driven_codes(avatar: Avatar, truth: FrameSet, driver: FrameSet, how: str) -> Codes:
     "The codes of each frame under one of DRIVERS."
     if how == "own face": return drive_codes(avatar, truth)
-    if how == "nothing": return Codes(avatar.mean_exp.expand(len(truth), -1), avatar.neutral_non.expand(len(truth), -1))
-    return drive_codes(avatar, driver, "driver" if how == "driver, neck too" else "fixed", len(truth) >= RELATIVE_FROM and how != "driver, codes as they are")
+    if how == "nothing": return Codes(avatar.mean_exp.expand(len(truth), -1), drive_codes(avatar, truth, "rest").non)
+    return drive_codes(avatar, driver, "driver" if how == "driver, neck too" else "rest", len(truth) >= RELATIVE_FROM and how != "driver, codes as they are")
 
 def drive_all(avatar: Avatar, truth: FrameSet, driver: FrameSet) -> dict: # how -> (pictures [N, H, W, 3], codes)
     "The avatar under each of DRIVERS, in the truth's place."
