@@ -23,6 +23,7 @@ class DataConfig:
     test_subjects: int = 0         # more people, for testing only
     test_expressions: int = 0      # more frames of everybody, for testing only
     conditions: int = 4            # condition images a frame: the same expression on another identity (3.1)
+    lenders: int = 0               # people who lend each subject of the synthetic heads their faces for these; 0: up to 16 that all share
     image_size: int = 512          # pixels (3.1)
     use_conditions: bool = True    # condition images drive half of the training frames; without them, other views of the frame alone
 
@@ -103,6 +104,7 @@ class Config(StageConfig):
     vgg_size: int = 0              # pixels of the crop around the face that L_vgg sees; 0 is the whole image
     vgg_every: int = 1             # steps between evaluations of L_vgg (its weight grows by the same factor)
     face_weight: float = 1.        # of a pixel in the face box, in both photometric losses
+    augment: float = 0.            # how much driving faces are changed: crop, light, lens (training.augment); in reading lessons also mirrored
     landmark_batch: int = 0        # extra frames of a step for the lessons alone: the encoders' first teachers
     teacher_steps: int = 0         # steps before stage 1 in which only that loss is learned
     motion_teacher: float = 0.     # weight of lessons in which all landmarks' motions count alike, beside eq. 15's head lengths
@@ -147,9 +149,9 @@ PRESETS = {
         warmup=20, clip=1., init_points=8_000, validate_every=325, save_every=100, test_images=64),
 }
 PRESETS["prior"] = replace(
-    PRESETS["laptop"], preset="prior", subjects=32, expressions=20, views=10, test_views=3, test_subjects=4, test_expressions=4,
-    grid=36, guiding_steps=600, gaussian_steps=6_500, teacher_steps=600, reading_steps=1500, handover_steps=600, validate_every=1000, test_images=200,
-    feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, refine_from=.5)
+    PRESETS["laptop"], preset="prior", subjects=64, expressions=16, views=10, test_views=2, test_subjects=6, test_expressions=3, lenders=8,
+    grid=36, guiding_steps=600, gaussian_steps=6_000, teacher_steps=600, reading_steps=6000, handover_steps=600, validate_every=1000, test_images=200,
+    feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, refine_from=.5, augment=.2)
 PRESETS["smoke"] = replace(
     PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, test_subjects=1, test_expressions=1, conditions=1, image_size=64, face_size=32, width=64,
     inj_layers=2, layers=1, encoder_width=8, refine_width=8, id_dim=32, exp_dim=16, non_dim=16, grid=24, sphere_steps=200, reading_steps=40, teacher_steps=40, handover_steps=40, teacher_batch=8,

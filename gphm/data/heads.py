@@ -55,10 +55,10 @@ def shoot(seed: int, number: int, index: int, cameras: dict, supersample=2, maps
                 truth=dict(actions=actions[0].numpy(), turn=turn[0].numpy(), vertices=(v - t).astype(np.float16))
                 | (dict(zip(("depth", "normals", "labels"), (np.stack(x) for x in list(zip(*pictures))[2:]))) if maps else {}))
 
-def condition(seed: int, number: int, index: int, k: int, lenders: int, resolution: int, supersample=2) -> np.ndarray:
-    "Face crop [size, size, 3] u8: the actions of frame `index` of subject `number` on lender `k`; framed as `data.sample.face_image`."
+def condition(seed: int, number: int, index: int, k: int, lenders: int, resolution: int, supersample=2, own=False) -> np.ndarray:
+    "Face crop [size, size, 3] u8: the actions of frame `index` of subject `number` on one of the lenders, those of all or the subject's own; framed as `data.sample.face_image`."
     basis, g = HeadBasis.load(), rng(seed, "condition", number, index, k)
-    person, sitter, _ = sitter_of(seed, 1000 + int(g.integers(lenders)), texture_size(96))
+    person, sitter, _ = sitter_of(seed, 1000 + own*lenders*number + int(g.integers(lenders)), texture_size(96))
     actions = fitted(basis, person, actions_of(index, rng(seed, "frame", number, index), seed, number))
     v, R, t = pose_person(basis, person, actions, torch.zeros(1, 3))
     camera = studio_camera(g.uniform(-25, 25), g.uniform(-8, 12), 4*resolution)
@@ -82,7 +82,7 @@ def write_subject(root, number, spec):
     cameras = camera_rig(spec["rig"], spec["views"], spec["test_views"], spec["resolution"])
     with _writer(root, spec).subject(f"person_{number:03d}", cameras) as out:
         for index in range(spec["expressions"] + spec["test_expressions"]):
-            crops = [condition(spec["seed"], number, index, k, spec["lenders"], spec["resolution"]) for k in range(spec["conditions"])]
+            crops = [condition(spec["seed"], number, index, k, spec["lenders"], spec["resolution"], own=spec.get("own_lenders", False)) for k in range(spec["conditions"])]
             out.add_frame(**shoot(spec["seed"], number, index, cameras, maps=spec["maps"]), conditions=crops)
 
 def write_heads(root,                # folder of the capture
@@ -98,7 +98,8 @@ def write_heads(root,                # folder of the capture
                 progress=True,
                 rig="ring",          # see camera_rigs.RIGS
                 test_subjects=0,     # more people, for testing only
-                test_expressions=0): # more frames of everybody, for testing only -> Captures
+                test_expressions=0,  # more frames of everybody, for testing only
+                lenders=0):          # people that lend each subject their faces for condition images, nobody twice; 0: up to 16 that all subjects share -> Captures
     "Write (or finish writing) synthetic heads and open them. The same arguments give the same bytes, whatever `workers`."
     for name, value, least in (("subjects", subjects, 1), ("expressions", expressions, 1), ("resolution", resolution, 16),
                                ("test_subjects", test_subjects, 0), ("test_expressions", test_expressions, 0)):
@@ -107,14 +108,14 @@ def write_heads(root,                # folder of the capture
     people = int(subjects) + int(test_subjects)
     if people > 1000: raise GPHMError(f"{people} subjects were asked for; at most 1000 can be made with one seed")
     spec = dict(resolution=int(resolution), seed=int(seed), expressions=int(expressions), test_expressions=int(test_expressions), views=int(views),
-                test_views=int(test_views), conditions=int(conditions), lenders=min(16, max(4, int(subjects))), people=people, rig=rig, maps=bool(maps))
+                test_views=int(test_views), conditions=int(conditions), lenders=min(16, max(4, int(subjects))), people=people, rig=rig, maps=bool(maps)) | (dict(lenders=int(lenders), own_lenders=True) if lenders else {})
     names = [f"person_{i:03d}" for i in range(people)]
     cameras = camera_rig(rig, views, test_views, spec["resolution"])
     writer = _writer(root, spec)
     todo = [i for i, n in enumerate(names) if not writer.done(n)]
     frames = spec["expressions"] + spec["test_expressions"]
     if todo and progress: _announce(writer.root, spec, len(cameras), frames, people, len(todo))
-    seconds = len(todo)*frames*len(cameras)*.025*(spec["resolution"]/128)**1.7 + 1.*(len(todo) + spec["lenders"])
+    seconds = len(todo)*frames*len(cameras)*.025*(spec["resolution"]/128)**1.7 + 1.*(len(todo) + spec["lenders"]*(len(todo) if lenders else 1))
     run_jobs("gphm.data.heads:write_subject", writer.root, spec, todo, frames, workers, seconds, progress, desc="synthetic heads")
     if (writer.root/"dataset.json").is_file(): return open_captures(writer.root)
     return writer.finish(splits_of(names, int(subjects), list(cameras), frames, spec["expressions"]), names)

@@ -16,6 +16,7 @@ from ..core import GPHMError, rng
 from ..data.frames import FrameSet
 from ..data.sample import face_box
 from ..geometry.pose import invert_pose
+from .augment import changed
 
 # %% ../../nbs/training/batches.ipynb #eee7c444
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ class Sampler:
             else: face.append(d.face_images[n, numbers.choice(np.flatnonzero(self.visible[n]))])
             view = numbers.choice(np.flatnonzero(self.visible[n])) if numbers.random() < .5 else self.reference[n]
             non.append(d.nonface_images[n, view])
-        return unit(torch.stack(face)), unit(torch.stack(non))
+        faces = unit(torch.stack(face))
+        return changed(faces, numbers, self.cfg.augment) if self.cfg.augment else faces, unit(torch.stack(non))
 
     def draw(self, step: int, item: int = 0, subject: int | None = None) -> Batch:
         "The batch of a step, of any subject or of one."

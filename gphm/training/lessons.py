@@ -8,6 +8,7 @@ __all__ = ['expression_lesson', 'read_lesson', 'shoulder_lesson', 'teacher_losse
 
 # %% ../../nbs/training/lessons.ipynb #24fcec65
 import copy
+from dataclasses import replace
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -15,6 +16,7 @@ from ..config import Config
 from ..core import rng
 from ..model.gaussian import GaussianModel
 from ..model.head import Codes, HeadModel
+from .augment import mirrored
 from .batches import Lesson, Sampler
 from .losses import landmark_loss, motion_loss, spread_motion
 from .rates import rate_factor
@@ -94,6 +96,7 @@ def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progres
     "Reading for E_exp, then `handover_steps` for the networks that move Gaussians and for their features, with the encoders and the heads' look as they are."
     def reading(step):
         b = sampler.draw_lesson(-1 - cfg.handover_steps - step, cfg.teacher_batch)
+        if cfg.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step)))))
         return dict(read=read_lesson(model, cfg, b, model.E_exp(b.face)))
     learn([dict(params=parameters_of(model, "E_exp", "face_head"), lr=cfg.teacher_lr)], cfg.reading_steps, cfg, reading, "reading faces", progress)
     before = copy.deepcopy(model).requires_grad_(False)

@@ -36,7 +36,7 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
     root = resolve(data_dir)
     if not (root/"dataset.json").is_file():
         write_heads(root, cfg.subjects, cfg.expressions, cfg.views, cfg.test_views, cfg.image_size, cfg.conditions, cfg.seed, progress=progress,
-                    test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions)
+                    test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions, lenders=cfg.lenders)
     return open_captures(root)
 
 def open_splits(captures: Captures, cfg: Config, device="cpu") -> tuple[FrameSet, FrameSet]:

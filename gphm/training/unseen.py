@@ -46,7 +46,7 @@ def fit_codes(model, data: FrameSet, steps: int = 100, lr: float = 3e-2, frames:
              ) -> tuple[Tensor, list]: # [S, id_dim], S lists of losses
     "A code for each subject of `data`, with all networks fixed; and the course of the loss."
     if start not in STARTS: raise GPHMError(f"start is {start!r}; one of {', '.join(STARTS)} was expected")
-    cfg = replace(model.cfg, seed=seed, **losses)
+    cfg = replace(model.cfg, seed=seed, augment=0., **losses)
     sampler, device = Sampler(data, cfg, "fit", frames, min(views, data.images.shape[1])), model.z_id.device
     frozen = [p for p in model.parameters() if p.requires_grad]
     for p in frozen: p.requires_grad_(False)
