@@ -24,6 +24,8 @@ class DataConfig:
     test_expressions: int = 0      # more frames of everybody, for testing only
     conditions: int = 4            # condition images a frame: the same expression on another identity (3.1)
     lenders: int = 0               # people who lend each subject of the synthetic heads their faces for these; 0: up to 16 that all share
+    face_people: int = 0           # people of whom only faces are drawn, for E_exp to read on after stage 2 (data.faces, training.reading)
+    face_moments: int = 8          # faces of each
     image_size: int = 512          # pixels (3.1)
     use_conditions: bool = True    # condition images drive half of the training frames; without them, other views of the frame alone
 
@@ -109,6 +111,7 @@ class Config(StageConfig):
     teacher_steps: int = 0         # steps before stage 1 in which only that loss is learned
     motion_teacher: float = 0.     # weight of lessons in which all landmarks' motions count alike, beside eq. 15's head lengths
     reading_steps: int = 0         # steps at the hand-over, in which E_exp alone learns to read that motion off faces
+    face_steps: int = 0            # steps after stage 2 in which E_exp alone reads the faces of `face_people` more
     shoulder: float = 0.           # weight of the loss that keeps points below the neck at rest when the head moves, then and with landmark_batch
     handover_steps: int = 0        # steps after those, in which the networks learn to move Gaussians as landmarks move
     teacher_batch: int = 24        # frames a step in these
@@ -151,11 +154,11 @@ PRESETS = {
 PRESETS["prior"] = replace(
     PRESETS["laptop"], preset="prior", subjects=64, expressions=16, views=10, test_views=2, test_subjects=6, test_expressions=3, lenders=8,
     grid=36, guiding_steps=600, gaussian_steps=6_000, teacher_steps=600, reading_steps=6000, handover_steps=600, validate_every=1000, test_images=200,
-    feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, refine_from=.5, augment=.2)
+    feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, refine_from=.5, augment=.2, face_people=288, face_steps=4000)
 PRESETS["smoke"] = replace(
     PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, test_subjects=1, test_expressions=1, conditions=1, image_size=64, face_size=32, width=64,
     inj_layers=2, layers=1, encoder_width=8, refine_width=8, id_dim=32, exp_dim=16, non_dim=16, grid=24, sphere_steps=200, reading_steps=40, teacher_steps=40, handover_steps=40, teacher_batch=8,
-    guiding_steps=60, gaussian_steps=150, mouth_points=50, face_points=500, landmark_batch=4, vgg_size=32, init_points=1500, validate_every=50, save_every=25,
+    guiding_steps=60, gaussian_steps=150, face_people=3, face_moments=4, face_steps=10, mouth_points=50, face_points=500, landmark_batch=4, vgg_size=32, init_points=1500, validate_every=50, save_every=25,
     test_images=24)
 
 # %% ../nbs/config.ipynb #30d84005

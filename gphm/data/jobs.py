@@ -23,11 +23,12 @@ def run_jobs(job: str,           # "package.module:function"
              workers=0,          # processes; 0: one a core, or none but this one if the work takes less than a quarter of a minute
              seconds=0.,         # how long all the work takes on one core, about
              progress=True, desc="subjects",
-             folders=None):      # names of all subjects' folders; None: person_000 ...
+             folders=None,       # names of all subjects' folders; None: person_000 ...
+             pattern="masks/*"): # of the files in them that the bar counts
     "All jobs, with a bar that counts the frames on disk."
     root, numbers = Path(root), list(numbers)
     workers = min(workers or ((os.cpu_count() or 1) if seconds > 15 else 1), max(1, len(numbers)))
-    written = lambda: sum(1 for i in numbers for _ in (root/(folders[i] if folders else f"person_{i:03d}")/"masks").glob("*"))
+    written = lambda: sum(1 for i in numbers for _ in (root/(folders[i] if folders else f"person_{i:03d}")).glob(pattern))
     total = len(numbers)*frames
     with tqdm(total=total, disable=not progress or not numbers, unit="frame", desc=desc) as bar:
         update = lambda: bar.update(max(0, min(written(), total) - bar.n))

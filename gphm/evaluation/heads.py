@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FACE_PARTS', 'HeldOut', 'held_out', 'render_held_out', 'evaluate_heads', 'neutral_points', 'motion_explained',
-           'foreign_motion']
+           'foreign_motion', 'reads_faces']
 
 # %% ../../nbs/evaluation/heads.ipynb #55491815
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ from .metrics import score_frames
 from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
 from ..training.batches import canonical_landmarks, frontal_views, reference_views, unit
+from ..training.reading import moved_heads
+from ..data.faces import Faces
 
 # %% ../../nbs/evaluation/heads.ipynb #4f987804
 @dataclass(frozen=True)
@@ -145,3 +147,15 @@ def foreign_motion(model, train: FrameSet, test: FrameSet) -> dict[str, float]:
         same = ((test.subject == (test.subject[n] + 1) % S) & (test.expression == test.expression[n])).nonzero()[:, 0]
         if len(same): driver[n] = same[0]
     return motion_explained(model, train, test, driver=driver)
+
+# %% ../../nbs/evaluation/heads.ipynb #f4b8e3dd
+@torch.no_grad()
+def reads_faces(model: GaussianModel, faces: Faces, batch: int = 64) -> dict[str, float]:
+    "R^2 of the motion of `FACE_PARTS` since each person's mean, when the codes of faces move the landmarks of the model's mean head."
+    faces = faces.to(model.z_id.device)
+    found = torch.cat([moved_heads(model, model.E_exp(unit(x)), model.z_id.mean(0).expand(len(x), -1)) for x in faces.images.split(batch)])
+    left, whole = torch.zeros(68), torch.zeros(68)
+    for k in faces.person.unique():
+        m, m_hat = (x[faces.person == k] - x[faces.person == k].mean(0) for x in (faces.motion, found))
+        left += (m_hat - m).square().sum((0, 2)).cpu(); whole += m.square().sum((0, 2)).cpu()
+    return {k: 1 - (left[p].sum()/whole[p].sum()).item() for k, p in FACE_PARTS.items()}

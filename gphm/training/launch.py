@@ -10,7 +10,7 @@ import ast, os, sys
 from ..config import make_config
 from ..core import GPHMError, pick_device, seed_everything
 from .loop import train_stage
-from .recipe import make_validation, open_splits, prepare_heads, start_guiding, start_gaussians
+from .recipe import finish_reading, make_validation, open_splits, prepare_heads, start_guiding, start_gaussians
 from ..core import resolve
 
 # %% ../../nbs/training/launch.ipynb #cfec2828
@@ -43,7 +43,9 @@ def train(preset: str = "", data_dir: str = "", run_dir: str = "", device: str =
     if cfg.init == "guiding":
         guiding = start_guiding(cfg, frames)
         train_stage(guiding, frames, cfg, f"{run_dir}/guiding", device, **facts)
-    train_stage(start_gaussians(cfg, frames, guiding), frames, cfg, run_dir, device, **facts)
+    model = start_gaussians(cfg, frames, guiding)
+    run = train_stage(model, frames, cfg, run_dir, device, **facts)
+    if rank == 0: finish_reading(run, model, captures, frames, cfg)
 
 def main(arguments: list[str] | None = None):
     "The command line: `name=value` words."

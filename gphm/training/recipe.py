@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['prepare_heads', 'open_splits', 'open_split', 'make_validation', 'score_unseen', 'score_run', 'mean_landmarks',
-           'start_guiding', 'prepare_guiding', 'start_gaussians', 'prepare_gaussians', 'contact_sheet', 'show_pairs',
-           'show_expressions', 'show_course', 'show_mean_mesh', 'show_points']
+           'start_guiding', 'prepare_guiding', 'start_gaussians', 'finish_reading', 'prepare_gaussians',
+           'contact_sheet', 'show_pairs', 'show_expressions', 'show_course', 'show_mean_mesh', 'show_points']
 
 # %% ../../nbs/training/recipe.ipynb #f477d91a
 from dataclasses import replace
@@ -13,12 +13,13 @@ import matplotlib.pyplot as plt
 import numpy as np, torch
 from PIL import Image
 from ..config import Config
-from ..core import GPHMError, Run, resolve, run_facts
+from ..core import GPHMError, Run, log, read_json, resolve, run_facts, write_json
 from ..data.basis import PARTS, HeadBasis
 from ..data.capture import Captures, open_captures
 from ..data.frames import FrameSet, load_frames
 from ..data.heads import write_heads
-from ..evaluation.heads import evaluate_heads, held_out, motion_explained, render_held_out
+from ..data.faces import Faces, write_faces
+from ..evaluation.heads import evaluate_heads, held_out, motion_explained, reads_faces, render_held_out
 from ..evaluation.metrics import save_scored, score_frames
 from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
@@ -26,8 +27,9 @@ from ..model.points import random_points, template_points
 from ..rendering.mesh import render_mesh
 from ..geometry.camera import look_at
 from .batches import canonical_landmarks
-from .checkpoint import load_model, read_checkpoint
+from .checkpoint import load_model, read_checkpoint, save_checkpoint
 from .loop import train_stage
+from .reading import read_on
 from .unseen import fit_codes, with_people
 
 # %% ../../nbs/training/recipe.ipynb #aa099f71
@@ -89,6 +91,7 @@ def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameS
     if hasattr(model, "X_0"): facts["model/gaussians"] = len(model.X_0)
     facts["model/parameters"] = sum(p.numel() for p in model.parameters())
     facts |= {f"test/motion_{k}": v for k, v in motion_explained(model, train, test).items()}
+    if (run.dir/"reading.json").is_file(): facts |= {f"reading/{k}": v for k, v in read_json(run.dir/"reading.json").items()}
     if guiding: facts |= {f"guiding/{k}": v for k, v in guiding.items() if k.startswith(("test/", "train/"))}
     run.finish(**facts, **scores)
     return run.summary, scored
@@ -124,10 +127,33 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
     else: raise GPHMError(f"init is {cfg.init!r}; 'guiding', 'template' or 'random' was expected")
     return GaussianModel.from_points(cfg, len(train.subject_names), len(train), P, X)
 
+def finish_reading(run: Run, model: GaussianModel, captures: Captures, train: FrameSet, cfg: Config, progress: bool = True) -> dict:
+    """E_exp reads on (`training.reading`) on seven of eight of the `face_people`, once; `reading.json` and the summary say what it made of the others' faces before and after.
+    Captures without neutral frames are passed over, with a logged line and a word in `reading.json`."""
+    mark = run.dir/"reading.json"
+    if mark.is_file(): return read_json(mark)
+    if not (cfg.face_people and cfg.face_steps): return {}
+    if "neutral" not in train.expression_names:
+        log.info("no frame of these captures is called neutral, so E_exp reads no further faces")
+        facts = dict(skipped="no neutral frames")
+    else:
+        faces = write_faces(f"{captures.root}-faces", cfg.face_people, cfg.face_moments, cfg.face_size, cfg.seed, progress=progress)
+        seen = faces.person < faces.person.max().clamp(min=1)*7/8
+        learned, new = (Faces(faces.images[k], faces.motion[k], faces.person[k]) for k in (seen, ~seen))
+        facts = {f"before/{k}": v for k, v in reads_faces(model, new).items()}
+        read_on(model, cfg, train, learned, cfg.face_steps, progress)
+        facts |= {f"after/{k}": v for k, v in reads_faces(model, new).items()}
+        _, _, steps, seconds = read_checkpoint(run.dir)
+        save_checkpoint(run.dir, model, steps, seconds)
+    write_json(mark, facts)
+    return facts
+
 def prepare_gaussians(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", guiding: GuidingModel | None = None) -> tuple[GaussianModel, Run]:
     "The stage-2 model of `run_dir`, trained there if need be."
     model = start_gaussians(cfg, train, guiding)
-    return model, train_stage(model, train, cfg, run_dir, device, validate=make_validation(captures, train, test, cfg, device), data=captures.identity, subjects=list(train.subject_names))
+    run = train_stage(model, train, cfg, run_dir, device, validate=make_validation(captures, train, test, cfg, device), data=captures.identity, subjects=list(train.subject_names))
+    finish_reading(run, model, captures, train, cfg)
+    return model, run
 
 # %% ../../nbs/training/recipe.ipynb #4dacf47c
 def _grid(rows: list) -> Image.Image:
