@@ -87,7 +87,7 @@ def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameS
         scores |= unseen
     _, _, steps, seconds = read_checkpoint(run.dir)
     save_scored(run.dir, scored["truth"], scored["render"], scored["masks"], scored["names"], cfg.test_images)
-    facts = run_facts(device, preset=cfg.preset, seed=cfg.seed, data=captures.identity) | {"train/steps": steps, "train/seconds": round(seconds, 1)}
+    facts = run_facts(device, preset=cfg.preset, seed=cfg.seed, data=captures.identity) | {"train/steps": min(steps, cfg.gaussian_steps if isinstance(model, GaussianModel) else cfg.guiding_steps), "train/seconds": round(seconds, 1)}
     if hasattr(model, "X_0"): facts["model/gaussians"] = len(model.X_0)
     facts["model/parameters"] = sum(p.numel() for p in model.parameters())
     facts |= {f"test/motion_{k}": v for k, v in motion_explained(model, train, test).items()}
@@ -128,11 +128,12 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
     return GaussianModel.from_points(cfg, len(train.subject_names), len(train), P, X)
 
 def finish_reading(run: Run, model: GaussianModel, captures: Captures, train: FrameSet, cfg: Config, progress: bool = True) -> dict:
-    """E_exp reads on (`training.reading`) on seven of eight of the `face_people`, once; `reading.json` and the summary say what it made of the others' faces before and after.
-    Captures without neutral frames are passed over, with a logged line and a word in `reading.json`."""
-    mark = run.dir/"reading.json"
-    if mark.is_file(): return read_json(mark)
+    """E_exp reads on (`training.reading`) on seven of eight of the `face_people`; `reading.json` and the summary say what it made of the others' faces before and after. It is done when the
+    checkpoint has `face_steps` more steps than stage 2. Captures without neutral frames are passed over, with a logged line and a word in `reading.json`."""
     if not (cfg.face_people and cfg.face_steps): return {}
+    mark = run.dir/"reading.json"
+    facts = read_json(mark) if mark.is_file() else {}
+    if "skipped" in facts or any(k.startswith("after/") for k in facts): return facts
     if "neutral" not in train.expression_names:
         log.info("no frame of these captures is called neutral, so E_exp reads no further faces")
         facts = dict(skipped="no neutral frames")
@@ -140,11 +141,13 @@ def finish_reading(run: Run, model: GaussianModel, captures: Captures, train: Fr
         faces = write_faces(f"{captures.root}-faces", cfg.face_people, cfg.face_moments, cfg.face_size, cfg.seed, progress=progress)
         seen = faces.person < faces.person.max().clamp(min=1)*7/8
         learned, new = (Faces(faces.images[k], faces.motion[k], faces.person[k]) for k in (seen, ~seen))
-        facts = {f"before/{k}": v for k, v in reads_faces(model, new).items()}
-        read_on(model, cfg, train, learned, cfg.face_steps, progress)
+        _, _, step, seconds = read_checkpoint(run.dir)
+        if step < cfg.gaussian_steps + cfg.face_steps:
+            facts = {f"before/{k}": v for k, v in reads_faces(model, new).items()}
+            write_json(mark, facts)
+            read_on(model, cfg, train, learned, cfg.face_steps, progress)
+            save_checkpoint(run.dir, model, step + cfg.face_steps, seconds)
         facts |= {f"after/{k}": v for k, v in reads_faces(model, new).items()}
-        _, _, steps, seconds = read_checkpoint(run.dir)
-        save_checkpoint(run.dir, model, steps, seconds)
     write_json(mark, facts)
     return facts
 
