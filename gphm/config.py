@@ -112,6 +112,7 @@ class Config(StageConfig):
     motion_teacher: float = 0.     # weight of lessons in which all landmarks' motions count alike, beside eq. 15's head lengths
     reading_steps: int = 0         # steps at the hand-over, in which E_exp alone learns to read that motion off faces
     face_steps: int = 0            # steps after stage 2 in which E_exp alone reads the faces of `face_people` more
+    face_augment: float = .2       # `augment` of these faces
     shoulder: float = 0.           # weight of the loss that keeps points below the neck at rest when the head moves, then and with landmark_batch
     handover_steps: int = 0        # steps after those, in which the networks learn to move Gaussians as landmarks move
     teacher_batch: int = 24        # frames a step in these
@@ -152,9 +153,9 @@ PRESETS = {
         warmup=20, clip=1., init_points=8_000, validate_every=325, save_every=100, test_images=64),
 }
 PRESETS["prior"] = replace(
-    PRESETS["laptop"], preset="prior", subjects=64, expressions=16, views=10, test_views=2, test_subjects=6, test_expressions=3, lenders=8,
-    grid=36, guiding_steps=600, gaussian_steps=6_000, teacher_steps=600, reading_steps=6000, handover_steps=600, validate_every=1000, test_images=200,
-    feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, refine_from=.5, augment=.2, face_people=288, face_steps=4000)
+    PRESETS["laptop"], preset="prior", subjects=32, expressions=20, views=10, test_views=3, test_subjects=4, test_expressions=4,
+    grid=36, guiding_steps=600, gaussian_steps=6_500, teacher_steps=600, reading_steps=1500, handover_steps=600, validate_every=1000, test_images=200,
+    feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3, refine_from=.5, face_people=560, face_steps=5000)
 PRESETS["smoke"] = replace(
     PRESETS["laptop"], preset="smoke", subjects=3, expressions=4, views=8, test_views=2, test_subjects=1, test_expressions=1, conditions=1, image_size=64, face_size=32, width=64,
     inj_layers=2, layers=1, encoder_width=8, refine_width=8, id_dim=32, exp_dim=16, non_dim=16, grid=24, sphere_steps=200, reading_steps=40, teacher_steps=40, handover_steps=40, teacher_batch=8,

@@ -46,7 +46,7 @@ def read_on(model: GaussianModel, cfg: Config, frames: FrameSet, faces: Faces, s
         rows = torch.as_tensor(numbers.integers(len(faces), size=half), device=motion.device)
         other = unit(faces.images[rows])
         if other.shape[1] != own.face.shape[1]: other = torch.nn.functional.interpolate(other.movedim(-1, 1), size=own.face.shape[1:3], mode="area").movedim(1, -1)
-        images = torch.cat([own.face, changed(other, numbers, cfg.augment) if cfg.augment else other])
+        images = torch.cat([own.face, changed(other, numbers, cfg.face_augment) if cfg.face_augment else other])
         truth = torch.cat([own.motion*sampler.sigma[:, None], motion[rows]])
         images, truth = mirrored(images, truth, numbers)
         exp = model.E_exp(images)
