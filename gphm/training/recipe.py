@@ -130,7 +130,7 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
 def finish_reading(run: Run, model: GaussianModel, captures: Captures, train: FrameSet, cfg: Config, progress: bool = True) -> dict:
     """E_exp reads on (`training.reading`) on seven of eight of the `face_people`; `reading.json` and the summary say what it made of the others' faces before and after. It is done when the
     checkpoint has `face_steps` more steps than stage 2. Captures without neutral frames are passed over, with a logged line and a word in `reading.json`."""
-    if not (cfg.face_people and cfg.face_steps): return {}
+    if not (cfg.face_people > 1 and cfg.face_steps and cfg.motion_teacher): return {}       # one person to learn from and one to test on, and a layer that reads
     mark = run.dir/"reading.json"
     facts = read_json(mark) if mark.is_file() else {}
     if "skipped" in facts or any(k.startswith("after/") for k in facts): return facts
