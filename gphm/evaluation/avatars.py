@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TALKERS', 'STUDIES', 'FREE', 'LEAST', 'CHANGES', 'SAME_FIT', 'NAMES', 'Study', 'open_study', 'start', 'counts',
-           'Sequence', 'spread', 'film_talker', 'talkers_of', 'sequences', 'motion_r2', 'Row', 'row_folder', 'open_row',
-           'plain', 'parts_of', 'avatar_row', 'score_as', 'mean_row']
+           'Sequence', 'spread', 'film_talker', 'talkers_of', 'sequences', 'motion_squares', 'share_of_motion',
+           'motion_r2', 'Row', 'row_folder', 'open_row', 'plain', 'parts_of', 'avatar_row', 'score_as', 'mean_row']
 
 # %% ../../nbs/evaluation/avatars.ipynb #def6af7c
 import shutil
@@ -133,14 +133,23 @@ def sequences(study: Study, data_dir, clips="", consent: str = "", progress: boo
 LEAST = .001    # head lengths: landmarks that move less on average have no motion to explain
 
 @torch.no_grad()
-def motion_r2(avatar: Avatar, data: FrameSet, codes: Codes, neighbours: int = 6) -> dict: # a code for each frame -> part: R^2 or None
-    "R^2 of the motion of brows, eyes and mouth since their mean, against the landmarks of `data`; None where they hardly move."
+def motion_squares(avatar: Avatar, data: FrameSet, codes: Codes, neighbours: int = 6) -> dict: # a code for each frame -> part: (what is left, all)
+    "Mean squares [head lengths^2] of the motion of brows, eyes and mouth since their mean: of its error, and of the landmarks of `data` themselves."
     truth = canonical_landmarks(data, torch.arange(len(data), device=data.K.device))
     near = torch.cdist(truth.mean(0), avatar.X_ne).topk(neighbours, largest=False).indices
     X = avatar.deform(avatar.X_ne[near.flatten()], avatar.H[near.flatten()], codes)[0].unflatten(1, near.shape).mean(2)
     m, m_hat = truth - truth.mean(0), X - X.mean(0)
     left, whole = (x.square().sum(-1).mean(0) for x in (m_hat - m, m))                    # [68]
-    return {k: 1 - (left[p].sum()/whole[p].sum()).item() if whole[p].mean() > LEAST**2 else None for k, p in FACE_PARTS.items()}
+    return {k: (left[p].mean().item(), whole[p].mean().item()) for k, p in FACE_PARTS.items()}
+
+def share_of_motion(*squares: dict) -> dict: # of motion_squares -> part: R^2 or None
+    "R^2 over one or several clips together; None where nothing moves. A clip in which a part hardly moves weighs little."
+    sums = {k: [sum(s[k][i] for s in squares) for i in range(2)] for k in FACE_PARTS} if squares else {}
+    return {k: 1 - left/whole if whole > len(squares)*LEAST**2 else None for k, (left, whole) in sums.items()}
+
+def motion_r2(avatar: Avatar, data: FrameSet, codes: Codes, neighbours: int = 6) -> dict: # a code for each frame -> part: R^2 or None
+    "R^2 of the motion of brows, eyes and mouth since their mean, against the landmarks of `data`; None where they hardly move."
+    return share_of_motion(motion_squares(avatar, data, codes, neighbours))
 
 # %% ../../nbs/evaluation/avatars.ipynb #1cd6aeb3
 CHANGES = {"full": {}, "picture": dict(turns=False), "no-motion": dict(motion=False, encoder_lr=0., landmark=0.), "no-dynamics": dict(dynamic=False), "paper": PAPER}

@@ -16,7 +16,7 @@ from ..data.capture import Captures, CaptureWriter, open_captures
 from ..data.clips import film
 from ..data.frames import FrameSet, load_frames
 from ..data.heads import RECIPE
-from .avatars import TALKERS, Row, Sequence, Study, motion_r2, plain, talkers_of
+from .avatars import TALKERS, Row, Sequence, Study, motion_squares, plain, share_of_motion, talkers_of
 from .heads import held_out, render_held_out
 from .likeness import describe, face_distance, keep_pictures, kept_pictures, score_pictures
 from ..geometry.camera import Camera
@@ -59,7 +59,7 @@ def cross_row(row: Row, a: Sequence, b: Sequence, study: Study, data_dir, device
     folder = row.folder/"cross"/b.name
     names = b.frames("test", count)
     truth = perform(talkers_of(study, data_dir)/f"{a.name}_as_{b.name}-{len(names)}", a.number, b.number, names, study)
-    setting = dict(frames=names, row=row.scores["psnr"])
+    setting = dict(frames=names, row=row.scores["psnr"], scores=2)     # the last says which scores there are
     if (folder/"cross.json").is_file() and (kept := read_json(folder/"cross.json"))["setting"] == setting: return kept | dict(folder=folder, truth=truth)
     avatar = row.avatar(device)
     load = lambda captures: load_frames(captures, frames=names, face_size=avatar.cfg.face_size, nonface_size=avatar.cfg.face_size, progress=False).to(device)
@@ -69,7 +69,8 @@ def cross_row(row: Row, a: Sequence, b: Sequence, study: Study, data_dir, device
     for how, (images, codes) in drive_all(avatar, t, d).items():
         keep_pictures(folder/how, names, images)
         s, frames = score_pictures(t.images[:, 0], images, t.masks[:, 0], t.landmarks_2d[:, 0], t.visible[:, 0], known, device=device)
-        scores[how] = plain(s | {f"motion/{k}": v for k, v in motion_r2(avatar, t, codes).items()}) | dict(frames=plain(frames))
+        squares = motion_squares(avatar, t, codes)
+        scores[how] = plain(s | {f"motion/{k}": v for k, v in share_of_motion(squares).items()}) | dict(squares=squares, frames=plain(frames))
     kept = dict(setting=setting, names=names, avatar=a.name, driver=b.name, scores=scores)
     write_json(folder/"cross.json", kept)
     return kept | dict(folder=folder, truth=truth)
