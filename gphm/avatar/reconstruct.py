@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from PIL import Image
 from .adapt import IDENTITY_NETWORKS, crop_batch, densify, face_and_mouth_weights, resize, tune_identity
 from .avatar import Avatar
+from .others import Others, others_loss
 from .turns import LEAST
 from ..core import GPHMError, Run, atomic_path, log, resolve, rng
 from ..data.frames import FrameSet
@@ -43,6 +44,7 @@ class Finetune:
     encoder_lr: float = 1e-4      # ours; 0 is the paper
     pose_lr: float = 0.           # corrections of the training frames' head poses
     landmark: float = .2          # ours; 0 is the paper
+    others: float = .05           # ours: other people's faces are rehearsed (avatar.others); 0 is the paper
     vgg: float = .05              # L_vgg, on a square round the face
     vgg_size: int = 96
     vgg_every: int = 4
@@ -62,7 +64,7 @@ class Finetune:
     clip: float = 1.
     seed: int = 0
 
-PAPER = dict(encoder_lr=0., landmark=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1., start="random", turns=False)   # section 3.5 and no more
+PAPER = dict(encoder_lr=0., landmark=0., others=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1., start="random", turns=False)   # section 3.5 and no more
 
 def finetune_rule(images: int, steps: int = 2000, **changes) -> Finetune:
     "Fewer images, fewer steps; below 20 images the networks and encoders stay frozen (section 3.5)."
@@ -175,6 +177,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
     pull, dense = state.get("pull", torch.zeros(len(avatar.X_ne), device=device)), round(ft.densify_at*ft.steps) if ft.densify else -1
     run.rewind(first)
     lpips = Lpips("vgg").to(device) if ft.vgg else None
+    others = Others(device=device) if ft.others else None
     samples, start = Samples(run.dir/"samples", data, show=progress), time.perf_counter() - before
     bar = tqdm(range(first, ft.steps), "finetuning", initial=first, total=ft.steps, disable=not progress)
     for step in bar:
@@ -183,6 +186,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
         codes = avatar.encode(b.face, b.nonface)
         out = avatar(codes, avatar.posed(b.frames, *b.pose), b.world_to_camera, b.K, b.images.shape[2:4])
         terms = avatar_losses(out, avatar.landmarks(codes), b, ft, step, lpips)
+        if others: terms["others"] = ft.others*others_loss(avatar, others, ft.seed, step, data)
         loss = sum(terms.values())
         if not torch.isfinite(loss): raise GPHMError(f"the loss became {loss.item()} at step {step} of finetuning; lower the rates in Finetune")
         opt.zero_grad(set_to_none=True); loss.backward()

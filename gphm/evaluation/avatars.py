@@ -152,7 +152,7 @@ def motion_r2(avatar: Avatar, data: FrameSet, codes: Codes, neighbours: int = 6)
     return share_of_motion(motion_squares(avatar, data, codes, neighbours))
 
 # %% ../../nbs/evaluation/avatars.ipynb #1cd6aeb3
-CHANGES = {"full": {}, "picture": dict(turns=False), "no-motion": dict(motion=False, encoder_lr=0., landmark=0.), "no-dynamics": dict(dynamic=False), "paper": PAPER}
+CHANGES = {"full": {}, "picture": dict(turns=False), "no-motion": dict(motion=False, encoder_lr=0., landmark=0., others=0.), "no-dynamics": dict(dynamic=False), "paper": PAPER}
 SAME_FIT = ("no-motion", "no-dynamics", "picture")    # of the fit and the bake they differ in nothing from "full"
 NAMES = {"full": "ours", "picture": "ours, shoulders by the picture alone", "no-motion": "ours, motion not finetuned", "no-dynamics": "ours, without f_dyn", "paper": "section 3.5 and no more"}
 
