@@ -75,7 +75,7 @@ def finetune_rule(images: int, steps: int = 2000, **changes) -> Finetune:
 
 def show_rule(images=(500, 100, 50, 20, 10, 3, 1), steps: int = 2000) -> str:
     "What `finetune_rule` chooses, as a Markdown table; a dash is what is frozen or off."
-    names = ("steps", "tune_steps", "gaussian_lr", "feature_lr", "network_lr", "encoder_lr", "landmark")
+    names = ("steps", "tune_steps", "gaussian_lr", "feature_lr", "network_lr", "encoder_lr", "landmark", "others")
     mark = lambda x: f"{x:g}" if x else "-"
     rows = [f"| {n} | " + " | ".join(mark(getattr(finetune_rule(n, steps), k)) for k in names) + " |" for n in images]
     return "\n".join(["| images | " + " | ".join(names) + " |", "| --- "*(len(names) + 1) + "|", *rows])
