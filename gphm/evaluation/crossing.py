@@ -44,8 +44,10 @@ DRIVERS = ("driver", "driver, neck too", "driver, codes as they are", "own face"
 def driven_codes(avatar: Avatar, truth: FrameSet, driver: FrameSet, how: str) -> Codes:
     "The codes of each frame under one of DRIVERS."
     if how == "own face": return drive_codes(avatar, truth)
-    if how == "nothing": return Codes(avatar.mean_exp.expand(len(truth), -1), drive_codes(avatar, truth, "rest").non)
-    return drive_codes(avatar, driver, "driver" if how == "driver, neck too" else "rest", len(truth) >= RELATIVE_FROM and how != "driver, codes as they are")
+    rest = drive_codes(avatar, truth, "rest").non                                       # for the truth's turns of the head: in them it is rendered
+    if how == "nothing": return Codes(avatar.mean_exp.expand(len(truth), -1), rest)
+    codes = drive_codes(avatar, driver, relative=len(truth) >= RELATIVE_FROM and how != "driver, codes as they are")
+    return codes if how == "driver, neck too" else Codes(codes.exp, rest)
 
 def drive_all(avatar: Avatar, truth: FrameSet, driver: FrameSet) -> dict: # how -> (pictures [N, H, W, 3], codes)
     "The avatar under each of DRIVERS, in the truth's place."
@@ -74,7 +76,7 @@ def cross_row(row: Row, a: Sequence, b: Sequence, study: Study, data_dir, device
     folder = row.folder/"cross"/b.name
     names = b.frames("test", count)
     truth = as_other(a, b, names, study, data_dir)
-    setting = dict(frames=names, row=row.scores["psnr"], scores=2)     # the last says which scores there are
+    setting = dict(frames=names, row=row.scores["psnr"], scores=3)     # the last says which scores there are
     if (folder/"cross.json").is_file() and (kept := read_json(folder/"cross.json"))["setting"] == setting: return kept | dict(folder=folder, truth=truth)
     avatar = row.avatar(device)
     t, d = (frames_for(avatar, c, names) for c in (truth, b.captures))
