@@ -70,7 +70,7 @@ def finetune_rule(images: int, steps: int = 2000, **changes) -> Finetune:
     "Fewer images, fewer steps; below 20 images the networks and encoders stay frozen (section 3.5)."
     if images >= 100: rule = dict(steps=steps)
     elif images >= 20: rule = dict(steps=steps//2)
-    else: rule = dict(steps=max(steps//10, 20*images), network_lr=0., encoder_lr=0., landmark=0., tune_steps=100, splits=1, densify=0.)
+    else: rule = dict(steps=max(steps//10, 20*images), network_lr=0., encoder_lr=0., landmark=0., others=0., tune_steps=100, splits=1, densify=0.)
     return Finetune(**rule | changes)
 
 def show_rule(images=(500, 100, 50, 20, 10, 3, 1), steps: int = 2000) -> str:
