@@ -8,10 +8,9 @@ __all__ = ['PEOPLE', 'OWN', 'NEIGHBOURS', 'usual_motion', 'Others', 'others_loss
 # %% ../../nbs/avatar/others.ipynb #1120ce67
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from .avatar import Avatar
 from ..core import rng
-from ..data.faces import Faces, load_faces
+from ..data.faces import Faces, load_faces, scaled
 from ..data.frames import FrameSet
 from ..training.augment import changed
 from ..training.batches import canonical_landmarks, unit
@@ -40,8 +39,7 @@ class Others:
         who = numbers.choice(self.people, min(PEOPLE, self.people), replace=False).repeat(2)
         when = [k for _ in who[::2] for k in numbers.permutation(self.images.shape[1])[:2]]
         who, when = (torch.as_tensor(x, device=device) for x in (who, when))
-        images, points = unit(self.images[who, when]), self.motion[who, when]
-        if images.shape[1] != size: images = F.interpolate(images.movedim(-1, 1), size=(size, size), mode="area").movedim(1, -1)
+        images, points = scaled(unit(self.images[who, when]), size), self.motion[who, when]
         pairs = min(OWN, len(own)//2) if own is not None else 0
         if pairs:
             rows = torch.as_tensor(numbers.choice(len(own), 2*pairs, replace=False), device=device)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from ..config import Config
 from ..core import GPHMError, rng
-from ..data.faces import Faces
+from ..data.faces import Faces, scaled
 from ..data.frames import FrameSet
 from ..model.gaussian import GaussianModel
 from ..model.head import Codes
@@ -44,8 +44,7 @@ def read_on(model: GaussianModel, cfg: Config, frames: FrameSet, faces: Faces, s
         numbers = rng(cfg.seed, "reading on", step)
         own = sampler.draw_lesson(step, half)
         rows = torch.as_tensor(numbers.integers(len(faces), size=half), device=motion.device)
-        other = unit(faces.images[rows])
-        if other.shape[1] != own.face.shape[1]: other = torch.nn.functional.interpolate(other.movedim(-1, 1), size=own.face.shape[1:3], mode="area").movedim(1, -1)
+        other = scaled(unit(faces.images[rows]), own.face.shape[1])
         images = torch.cat([own.face, changed(other, numbers, cfg.face_augment) if cfg.face_augment else other])
         truth = torch.cat([own.motion*sampler.sigma[:, None], motion[rows]])
         images, truth = mirrored(images, truth, numbers)
