@@ -38,6 +38,12 @@ class Turns(nn.Module):
         turn = roma.rotmat_geodesic_distance(R.double(), middle.expand(len(R), 3, 3)).square().mean().sqrt().rad2deg()
         for name, value in dict(mean=mean, spread=spread, weight=weight, offset=offset, share=turn**2/(turn**2 + doubt**2)).items(): getattr(self, name).copy_(value)
 
+    def levelled(self, R: Tensor) -> Tensor: # [F, 3, 3] -> the same
+        "Another clip's head poses, turned together so that their middle is that of the clip learned from: a camera that looks from above tilts head and shoulders alike."
+        if self.share == 0: return R
+        middle = roma.special_procrustes(torch.stack([self.mean.view(3, 3).mT, R.to(self.mean).mean(0)]))
+        return (middle[0] @ middle[1].mT).to(R) @ R
+
     def expected(self, R: Tensor) -> Tensor: # [F, 3, 3] -> [F, non_dim]
         "The code of shoulders that rest while the head is turned by R; no further than three standard deviations of what was seen."
         return self.offset + ((R.mT.flatten(1) - self.mean)/self.spread).clamp(-3, 3) @ self.weight

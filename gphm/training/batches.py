@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Batch', 'unit', 'canonical_landmarks', 'frontal_views', 'reference_views', 'face_boxes', 'gather', 'halved',
-           'rest_motion', 'landmark_motion', 'Lesson', 'mean_hull', 'Sampler', 'Ahead']
+           'rest_motion', 'usual_motion', 'landmark_motion', 'Lesson', 'mean_hull', 'Sampler', 'Ahead']
 
 # %% ../../nbs/training/batches.ipynb #46fb6e70
 from concurrent.futures import ThreadPoolExecutor
@@ -89,13 +89,18 @@ def rest_motion(data: FrameSet) -> tuple[Tensor, Tensor]: # A [N, 3, 3], b [N, 3
         b[n] = (data.R[n].mT @ (t - data.t[n])[..., None])[..., 0]/data.scale[n, None]
     return A, b
 
-def landmark_motion(data: FrameSet, least: float = .004) -> tuple[Tensor, Tensor]: # [N, 68, 3], [68]
-    "Canonical landmarks since their subject's mean in units of sigma, and sigma: the root mean square of that motion, head lengths, at least `least`."
+def usual_motion(motion: Tensor, # [..., N, 68, 3] since each person's mean, head lengths
+                 least: float = .004) -> Tensor: # [68] head lengths
+    "Root mean square of the landmarks' motion, at least `least`."
+    return motion.square().sum(-1).flatten(0, -2).mean(0).sqrt().clamp(min=least)
+
+def landmark_motion(data: FrameSet) -> tuple[Tensor, Tensor]: # [N, 68, 3], [68]
+    "Canonical landmarks since their subject's mean in units of sigma, and sigma, their `usual_motion`."
     P = canonical_landmarks(data, torch.arange(len(data), device=data.K.device))
     for s in range(len(data.subject_names)):
         n = (data.subject == s).nonzero()[:, 0]
         P[n] = P[n] - P[n].mean(0)
-    sigma = P.square().sum(-1).mean(0).sqrt().clamp(min=least)
+    sigma = usual_motion(P)
     return P/sigma[:, None], sigma
 
 @dataclass(frozen=True)
