@@ -16,6 +16,7 @@ from PIL import Image
 from .adapt import IDENTITY_NETWORKS, crop_batch, densify, face_and_mouth_weights, resize, tune_identity
 from .avatar import Avatar
 from .others import Others, others_loss
+from .outside import colour_outside
 from .turns import LEAST
 from ..core import GPHMError, Run, atomic_path, log, resolve, rng
 from ..data.frames import FrameSet
@@ -52,6 +53,7 @@ class Finetune:
     mouth_weight: float = 1.      # ours: times the face's, in the box of the lips; 1 is off
     offset: float = 1e-2
     turns: bool = True            # ours: the motion code also knows the head's turn (avatar.turns)
+    outside: float = 3.           # ours: what lies outside the pictures takes its neighbours' colours, less what it makes of them in so many pixels (avatar.outside); 0 is off
     splits: int = 0               # ours: doublings of all Gaussians
     densify: float = .6           # ours: share of Gaussians that are split once, where the loss pulls most; 0 is off
     densify_at: float = .3        # of the steps
@@ -64,7 +66,7 @@ class Finetune:
     clip: float = 1.
     seed: int = 0
 
-PAPER = dict(encoder_lr=0., landmark=0., others=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1., start="random", turns=False)   # section 3.5 and no more
+PAPER = dict(encoder_lr=0., landmark=0., others=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1., start="random", turns=False, outside=0.)   # section 3.5 and no more
 
 def finetune_rule(images: int, steps: int = 2000, **changes) -> Finetune:
     "Fewer images, fewer steps; below 20 images the networks and encoders stay frozen (section 3.5)."
@@ -202,6 +204,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
             tensors = avatar.state_dict() | optimizer_tensors(opt) | (dict(pull=pull) if step + 1 <= dense else {})
             with atomic_path(path) as tmp: save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, tmp, metadata=dict(step=str(step + 1), seconds=repr(time.perf_counter() - start)))
             samples(avatar, step + 1)
+    if ft.outside: colour_outside(avatar, (_frame_batch(data, [n], device) for n in np.unique(np.linspace(0, len(data) - 1, 24).round()).astype(int)), ft.outside)
     with torch.no_grad():
         avatar.neutral_non.copy_(avatar.E_non(unit(data.nonface_images[:1, 0]))[0])
         rows, views = torch.arange(len(data), device=data.visible.device), data.visible.float().argmax(1)
