@@ -11,7 +11,7 @@ import numpy as np, torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
-from .avatar import Avatar
+from .avatar import Avatar, limited
 from .puppet import Puppet
 from ..core import GPHMError, atomic_path
 from ..data.basis import HeadBasis
@@ -41,17 +41,18 @@ class CodeBook:
     motion: Tensor      # [non_dim] of their pictures without the face
     actions: Tensor     # [52, exp_dim] what each facial action adds at 1
     expressions: Tensor # [16, exp_dim] codes of the named expressions
+    reach: Tensor = torch.tensor(torch.inf) # how far from rest a face may go, an avatar's `exp_reach`
 
     def code(self, actions: dict | None = None, named: str = "", strength: float = 1.) -> Tensor: # [exp_dim]
         "The code of some actions (name: strength), or of a named expression."
         z = self.neutral
         if named: z = z + strength*(self.expressions[expression_names().index(named)] - z)
         for name, a in (actions or {}).items(): z = z + a*self.actions[ACTIONS.index(name)]
-        return z
+        return self.neutral + limited(z - self.neutral, self.reach)
 
-    def moved(self, neutral: Tensor, motion: Tensor) -> "CodeBook":
+    def moved(self, neutral: Tensor, motion: Tensor, reach: Tensor | None = None) -> "CodeBook":
         "The same directions, counted from another face at rest."
-        return CodeBook(neutral, motion, self.actions, neutral + (self.expressions - self.neutral))
+        return CodeBook(neutral, motion, self.actions, neutral + (self.expressions - self.neutral), self.reach if reach is None else reach)
 
     def save(self, path):
         "One safetensors file."
@@ -88,7 +89,7 @@ def avatar_book(avatar: Avatar, people: int = 4, progress: bool = False) -> Code
     prior = load_prior()
     mine, theirs = avatar.E_exp.state_dict(), prior.E_exp.state_dict()
     same = all(mine[k].shape == v.shape and torch.equal(mine[k].cpu(), v) for k, v in theirs.items())
-    return (prior.book if same else make_codebook(avatar, people, progress)).moved(avatar.mean_exp.detach().cpu(), avatar.neutral_non.detach().cpu())
+    return (prior.book if same else make_codebook(avatar, people, progress)).moved(avatar.mean_exp.detach().cpu(), avatar.neutral_non.detach().cpu(), avatar.exp_reach.cpu())
 
 # %% ../../nbs/avatar/explore.ipynb #8c79f915
 class Explorer:

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from PIL import Image
 from .adapt import IDENTITY_NETWORKS, crop_batch, densify, face_and_mouth_weights, resize, tune_identity
 from .avatar import Avatar
-from .others import Others, others_loss
+from .others import Others, code_reach, others_loss
 from .outside import colour_outside
 from .turns import LEAST
 from ..core import GPHMError, Run, atomic_path, log, resolve, rng
@@ -208,7 +208,8 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
     with torch.no_grad():
         avatar.neutral_non.copy_(avatar.E_non(unit(data.nonface_images[:1, 0]))[0])
         rows, views = torch.arange(len(data), device=data.visible.device), data.visible.float().argmax(1)
-        avatar.mean_exp.copy_(avatar.E_exp(unit(data.face_images[rows, views])).mean(0))
+        own = avatar.E_exp(unit(data.face_images[rows, views]))
+        avatar.mean_exp.copy_(own.mean(0)); avatar.exp_reach.copy_(code_reach(avatar, own))
         if ft.turns and len(data) >= LEAST: avatar.turns.fit(avatar.E_non(unit(data.nonface_images[rows, views])), data.R)
     return avatar
 
