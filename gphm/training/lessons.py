@@ -27,7 +27,7 @@ def expression_lesson(model, cfg: Config, sampler: Sampler, b: Lesson, codes: Co
     z = model.z_id.index_select(0, b.subject)
     moves, terms = cfg.motion_teacher and isinstance(model, GaussianModel), {}
     if moves:
-        terms["read"] = read_lesson(model, cfg, b, codes.exp)
+        terms["read"] = 3*cfg.motion_teacher*read_lesson(model, codes.exp, b.motion)
         codes = Codes(codes.exp.detach(), codes.non)
     P_ne, P = model.expressive(codes, z, model.P_0, model.landmark_features())
     terms["teach"] = cfg.landmark*landmark_loss(P, b.landmarks)
@@ -40,9 +40,9 @@ def expression_lesson(model, cfg: Config, sampler: Sampler, b: Lesson, codes: Co
         terms["near"] = cfg.motion_teacher*motion_loss(X - X_ne, *spread_motion(X_0, model.P_0.detach(), motion, sampler.sigma))
     return terms
 
-def read_lesson(model, cfg: Config, b: Lesson, exp: Tensor) -> Tensor: # [B, exp_dim] -> []
+def read_lesson(model, exp: Tensor, motion: Tensor) -> Tensor: # [B, exp_dim], [B, 68, 3] in its usual sizes -> []
     "What a linear layer reads off the expression code, against the landmarks' motion."
-    return 3*cfg.motion_teacher*(model.face_head(exp).unflatten(1, (68, 3)) - b.motion).square().mean()
+    return (model.face_head(exp).unflatten(1, (68, 3)) - motion).square().mean()
 
 def shoulder_lesson(model, cfg: Config, b: Lesson, codes: Codes, step: int) -> dict[str, Tensor]:
     "Non-face image -> code -> shoulders that rest in the world."
@@ -97,7 +97,7 @@ def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progres
     def reading(step):
         b = sampler.draw_lesson(-1 - cfg.handover_steps - step, cfg.teacher_batch)
         if cfg.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step)))))
-        return dict(read=read_lesson(model, cfg, b, model.E_exp(b.face)))
+        return dict(read=3*cfg.motion_teacher*read_lesson(model, model.E_exp(b.face), b.motion))
     learn([dict(params=parameters_of(model, "E_exp", "face_head"), lr=cfg.teacher_lr)], cfg.reading_steps, cfg, reading, "reading faces", progress)
     before = copy.deepcopy(model).requires_grad_(False)
     def keep(step):

@@ -16,7 +16,7 @@ from ..model.gaussian import GaussianModel
 from ..model.head import Codes
 from .augment import changed, mirrored
 from .batches import Sampler, unit
-from .lessons import learn, parameters_of
+from .lessons import learn, parameters_of, read_lesson
 from .losses import motion_loss
 
 # %% ../../nbs/training/reading.ipynb #bf60dd7b
@@ -50,8 +50,7 @@ def read_on(model: GaussianModel, cfg: Config, frames: FrameSet, faces: Faces, s
         images, truth = mirrored(images, truth, numbers)
         exp = model.E_exp(images)
         z = torch.cat([model.z_id[own.subject], model.z_id[torch.as_tensor(numbers.integers(heads, size=half), device=motion.device)]]).detach()
-        read = (model.face_head(exp).unflatten(1, (68, 3)) - truth/sampler.sigma[:, None]).square().mean()
-        return dict(move=motion_loss(moved_heads(model, exp, z), truth, sampler.sigma)/3, read=read)
+        return dict(move=motion_loss(moved_heads(model, exp, z), truth, sampler.sigma)/3, read=read_lesson(model, exp, truth/sampler.sigma[:, None]))
     free = parameters_of(model, "E_exp", "face_head")
     for p in model.parameters(): p.requires_grad_(False)
     for p in free: p.requires_grad_(True)
