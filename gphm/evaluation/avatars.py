@@ -41,7 +41,7 @@ class Study:
     every: int = 8           # of 25 frames a second, every n-th
     resolution: int = 256    # pixels
     steps: int = 400         # of finetuning, from a hundred images or more
-    few_steps: int = 2000    # the same for fewer than twenty images, of which finetune_rule takes a tenth
+    few_steps: int = 2000    # the same for fewer than twenty images, of which finetune_rule takes a tenth to a half
     fit_steps: int = 100     # of the identity code
     score: int = 16          # held-out frames that are scored, spread evenly
     few: str = "100,10,3,1"  # numbers of training images
