@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import cv2, numpy as np, torch
 from torch import Tensor
-from .avatar import Avatar, limited
+from .avatar import Avatar
 from .live_pose import OneEuro, PoseTracker
 from .puppet import Puppet
 from ..core import GPHMError, resolve
@@ -136,7 +136,7 @@ class FrameReading:
         face = self._timed("face image", self.reader.face, frame, points)
         code = self._timed("encoder", lambda: self.avatar.E_exp(torch.as_tensor(face)[None].to(self.puppet.g.H.device).float()/255)[0].cpu())
         self._learn(code, t, points, size)
-        if not self.own: code = self.avatar.mean_exp.cpu() + limited(code - torch.stack(self.codes).mean(0), self.avatar.exp_reach.cpu())
+        if not self.own: code = self.avatar.relative((code - torch.stack(self.codes).mean(0)).to(self.avatar.mean_exp)).cpu()
         F = FRONTAL.numpy()
         turn, place = cv2.Rodrigues(F @ R)[0][:, 0], F @ (t - np.mean(self.places, 0))
         code = code.numpy().astype(np.float64)

@@ -10,7 +10,7 @@ import math, time
 from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
-from .avatar import Avatar, limited
+from .avatar import Avatar
 from ..core import GPHMError
 from ..data.frames import FrameSet
 from ..geometry.camera import Camera, project
@@ -164,7 +164,7 @@ def perform(model, clip: FrameSet, fps: float = 25., relative: bool = False, # c
     views = clip.visible.float().argmax(1)
     parts = [model.encode(*(unit(x[n, views[n]]) for x in (clip.face_images, clip.nonface_images))) for n in torch.arange(len(clip), device=views.device).split(chunk)]
     exp, non = torch.cat([c.exp for c in parts]).cpu(), torch.cat([c.non for c in parts]).cpu()
-    if relative: exp = model.mean_exp.cpu() + limited(exp - exp.mean(0), model.exp_reach.cpu())
+    if relative: exp = model.relative((exp - exp.mean(0)).to(model.mean_exp)).cpu()
     if isinstance(model, Avatar): non = model.turns(non.to(model.X_ne.device), clip.R.to(model.X_ne.device)).cpu()
     R, t, s = clip.R.cpu(), clip.t.cpu(), clip.scale.cpu()
     mean = mean_rotation(R)
