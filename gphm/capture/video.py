@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['VIDEOS', 'NEAR', 'open_container', 'VideoIndex', 'index_video', 'exact_rate', 'orientation', 'has_alpha', 'Video',
-           'square_size', 'open_video', 'increasing', 'read', 'video_reader', 'probe_video']
+           'square_size', 'open_video', 'read', 'video_reader', 'probe_video']
 
 # %% ../../nbs/capture/video.ipynb #8c0fea77
 import functools, struct
@@ -17,6 +17,7 @@ import av, cv2
 import numpy as np
 
 from .colour import colour_cube, encoding
+from .pictures import increasing
 from ..core import GPHMError, log, resolve
 
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".3gp", ".wmv", ".flv", ".ogv", ".gif")
@@ -224,14 +225,7 @@ def _count(path) -> int:
     container, stream = open_container(path)
     with container: return sum(1 for _ in _decoded(container, stream, []))
 
-# %% ../../nbs/capture/video.ipynb #cc1d7c8e
-def increasing(numbers: Iterable[int], count: int, what) -> list[int]:
-    "Frame numbers as a checked list."
-    numbers = [int(n) for n in numbers]
-    if any(b <= a for a, b in zip(numbers, numbers[1:])): raise GPHMError(f"frames {numbers[:8]} of {what} were asked for; increasing numbers were expected")
-    if numbers and not 0 <= numbers[0] <= numbers[-1] < count: raise GPHMError(f"frame {numbers[-1] if numbers[-1] >= count else numbers[0]} of {what} was asked for; it has {count}, from 0 on")
-    return numbers
-
+# %% ../../nbs/capture/video.ipynb #513602fa
 def read(video: Video, numbers: Iterable[int] | None = None, # increasing; None: all
          strict: bool = True) -> Iterator[tuple[int, np.ndarray]]: # number, uint8 [H, W, 3]
     "Yield exactly these frames as they are shown."

@@ -76,7 +76,8 @@ def write_video(path, frames: Iterable[np.ndarray], # uint8 [H, W, 3]
                 rate=25,              # frames a second: a number, a Fraction, or "30000/1001"
                 times=None,           # [T] seconds, where each frame is shown, in place of a rate
                 seconds: float = 0.,  # how long the video lasts, if longer than its frames: the last one is held
-                sound=None,           # a file whose sound is copied; it begins with the first frame
+                sound=None,           # a file whose sound is copied
+                sound_from: float = 0., # seconds of it at which the video begins
                 gop: int = 0,         # largest distance of key frames; 0: the encoder's
                 crf: int = 17, metadata: dict | None = None) -> Path:
     "Write an mp4 atomically: H.264, or MPEG-4 where the encoder is missing."
@@ -90,15 +91,15 @@ def write_video(path, frames: Iterable[np.ndarray], # uint8 [H, W, 3]
             for image in frames:
                 if stream is None:
                     stream = _video_stream(out, image, base, gop, crf)
-                    packets = iter(()) if container is None else add_sound(out, container, 0., seconds or float("inf"))
+                    packets = iter(()) if container is None else add_sound(out, container, sound_from, seconds or float("inf"))
                 tick = count if ticks is None else ticks[count]
                 waiting = _mux_until(out, packets, waiting, float(tick*base))
                 _encode(out, stream, image, tick, base)
                 count += 1
             if stream is None: raise GPHMError(f"no frames were given for {path.name}; at least one was expected")
-            step = 1 if ticks is None else max(1, round((ticks[-1] - ticks[0])/max(count - 1, 1))) if count > 1 else TICKS//25
-            end = round(seconds/base) - step
-            if end > tick: _encode(out, stream, image, end, base)
+            step = 1 if ticks is None else min(TICKS//25, *np.diff(ticks), TICKS)
+            end = round(seconds/base) - step                            # players show the last frame as long as they like, so it comes twice
+            if end > tick + step/2: _encode(out, stream, image, end, base, step)
             out.mux(stream.encode())
             _mux_until(out, packets, waiting, float("inf"))
     finally:
@@ -115,10 +116,10 @@ def _video_stream(out, image, base, gop, crf):
     stream.options = (dict(crf=str(crf)) if codec == "libx264" else {}) | (dict(g=str(gop)) if gop else {})
     return stream
 
-def _encode(out, stream, image, tick, base):
+def _encode(out, stream, image, tick, base, step=0):
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:stream.height, :stream.width]), format="rgb24")
     frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
-    frame.pts, frame.time_base = tick, base
+    frame.pts, frame.time_base, frame.duration = tick, base, int(step)
     out.mux(stream.encode(frame))
 
 def _mux_until(out, packets, waiting, seconds):

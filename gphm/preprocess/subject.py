@@ -17,7 +17,7 @@ from ..core import GPHMError, log
 from ..data.capture import CaptureWriter, SubjectWriter
 from ..data.recordings import Recording, View
 from ..geometry.camera import Camera, project
-from .frames import pick
+from ..capture.source import pick
 from .landmarks import Landmarks, detect_landmarks, eye_distance
 from .matting import matte_frames, on_white
 from .morphable import MorphableModel
