@@ -59,6 +59,7 @@ class Source:
     moving: bool                # frames of a video, not separate photographs
     video: Video | None = None
     pictures: tuple = ()        # paths
+    sizes: tuple = ()           # (H, W) of each picture
     broken: tuple = ()          # sentences about pictures that cannot be read
     found: tuple = ()           # ((name, value), ...): what was unusual
     turn: int = 0               # quarter turns counter-clockwise that its frames are given when read
@@ -69,7 +70,8 @@ class Source:
 
     def turned(self, quarters: int) -> "Source":
         "The same, read with further quarter turns counter-clockwise."
-        return replace(self, turn=(self.turn + quarters) % 4, size=self.size[::-1] if quarters % 2 else self.size)
+        swap = lambda size: size[::-1] if quarters % 2 else size
+        return replace(self, turn=(self.turn + quarters) % 4, size=swap(self.size), sizes=tuple(map(swap, self.sizes)))
 
     def read(self, numbers: Iterable[int] | None = None,
              area: tuple | None = None, # (x0, y0, x1, y1) of each picture
@@ -102,7 +104,7 @@ def _open_pictures(path: Path, paths: list[Path]) -> Source:
     moving = _differ_little(small)
     if len(paths) > 1: log.info(f"{path.name}: {len(good)} pictures, taken as {'frames of a video' if moving else 'separate photographs'}")
     size = max(sizes, key=lambda s: s[0]*s[1])
-    return Source(path, size, np.arange(len(good), dtype=float), None, moving, None, tuple(good), tuple(broken), tuple((k, ", ".join(sorted(v))) for k, v in found.items()))
+    return Source(path, size, np.arange(len(good), dtype=float), None, moving, None, tuple(good), tuple(sizes), tuple(broken), tuple((k, ", ".join(sorted(v))) for k, v in found.items()))
 
 def open_source(path) -> Source:
     "Open a video, a folder of pictures or a picture. Raises `GPHMError` with one sentence for anything else."
