@@ -8,7 +8,7 @@ here = Path(__file__).parent
 config = ConfigParser(delimiters=["="])
 config.read(here / "settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
-extras = {name: cfg[f"{name}_requirements"].split() for name in ("dev", "cuda", "bake", "formats", "c2pa", "viewer")}
+extras = {name: cfg[f"{name}_requirements"].split() for name in ("dev", "cuda", "bake", "formats", "c2pa", "viewer", "heic")}
 
 setup(
     name=cfg["lib_name"],
@@ -23,11 +23,11 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["gphm", "gphm.*"]) + ["gphm_assets", "gphm_assets.prior"],
     package_dir={"gphm_assets": "data/assets", "gphm_assets.prior": "data/prior"},
-    package_data={"gphm_assets": ["*.npz", "*.json", "*.md"], "gphm_assets.prior": ["*"]},
+    package_data={"gphm_assets": ["*.npz", "*.json", "*.onnx", "*.md"], "gphm_assets.prior": ["*"]},
     include_package_data=False,
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
-    python_requires=f">={cfg['min_python']},<3.13",   # mediapipe 0.10.14 has wheels up to 3.12
+    python_requires=f">={cfg['min_python']},<3.15",
     entry_points={"nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
     zip_safe=False,
 )

@@ -168,8 +168,12 @@ def pick_device(device: str = "") -> torch.device:
 
 def peak_memory_gb() -> float:
     "The most memory this process held, in GB (resident set, 1e9 bytes)."
-    import resource
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    try: import resource
+    except ImportError:                                        # Windows
+        import psutil
+        return psutil.Process().memory_info().peak_wset / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024             # bytes on macOS, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 def run_facts(device="cpu",
               cuda: str = "gsplat+nvdiffrast", # what renders on a GPU

@@ -67,4 +67,4 @@ def live_run(avatar: Avatar, frames: np.ndarray, size: int = 256, fps: float = 2
         spent, cpu = (time.perf_counter() - start)/count, (time.process_time() - cpu)/count
         return dict(R=torch.stack([FRONTAL.float() @ s.R for s in seen]), codes=torch.stack([s.code for s in seen]), points=np.stack([s.points for s in seen]), fps=1/spent, cpu=1e3*cpu,
                     parts={k: float(np.median(v)) for k, v in driver.parts.items()})
-    finally: driver.close(); torch.set_num_threads(before)
+    finally: torch.set_num_threads(before)

@@ -17,6 +17,7 @@ from ..data.capture import Captures, open_captures
 from ..data.clips import write_clips
 from ..data.frames import FrameSet, load_frames
 from ..preprocess.frames import read_frames
+from ..preprocess.ibug import detector_name
 from ..preprocess.landmarks import detect_landmarks
 from ..preprocess.video import fingerprint, video_to_capture
 from ..prior import SHIPPED, load_guiding, load_prior
@@ -48,7 +49,8 @@ def look_at_source(path: Path, frames: int = 8):
 
 def capture_folder(stem: str, resolution: int, frames=None, **options) -> str:
     "The name of a source's capture: options that are not the defaults give another folder."
-    options = {k: v for k, v in options.items() if v and v != dict(matte="auto", detector="mediapipe", morphable="open").get(k)}
+    options |= dict(detector=detector_name(options.get("detector", "")))
+    options = {k: v for k, v in options.items() if v and v != dict(matte="auto", detector="facemesh", morphable="open").get(k)}
     mark = [hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:6]] if options else []
     return "-".join([stem, str(resolution), *([str(frames)] if frames else []), *mark])
 

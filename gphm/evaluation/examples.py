@@ -20,7 +20,8 @@ from ..core import GPHMError, atomic_path, read_json, resolve, rng, write_json
 from ..data.heads import RECIPE
 from ..data.sample import crop_box, face_box
 from .judges import Shots, as_pictures
-from ..preprocess.landmarks import IBUG_MIRROR, mediapipe_solutions, quiet
+from ..preprocess.face_networks import FaceDetector
+from ..preprocess.landmarks import IBUG_MIRROR
 
 # %% ../../nbs/evaluation/examples.ipynb #64a1fd80
 DETECTOR_GROW, DETECTOR_DOWN = 1.39, .03
@@ -29,17 +30,15 @@ def detector_boxes(images: np.ndarray, # [N, H, W, 3] uint8
                   ) -> np.ndarray:     # [N, 4] x0, y0, x1, y1 pixels, NaN where no face was found
     "Square face boxes framed as `data.sample.face_box`, from a face detector that knows no landmarks of ours."
     images, out = as_pictures(images), np.full((len(images), 4), np.nan)
-    H, W = images.shape[1:3]
     for model in (0, 1):      # 0: up to 2 m, 1: up to 5 m
         todo = np.flatnonzero(np.isnan(out[:, 0]))
         if not len(todo): break
-        with quiet(), mediapipe_solutions().face_detection.FaceDetection(model_selection=model, min_detection_confidence=.5) as net:
-            for i in todo:
-                found = [d.location_data.relative_bounding_box for d in net.process(images[i]).detections or ()]
-                if not found: continue
-                x, y, w, h = max(((b.xmin*W, b.ymin*H, b.width*W, b.height*H) for b in found), key=lambda b: b[2]*b[3])
-                half = DETECTOR_GROW*max(w, h)/2
-                out[i] = x + w/2 - half, y + h/2 + DETECTOR_DOWN*h - half, x + w/2 + half, y + h/2 + DETECTOR_DOWN*h + half
+        detector = FaceDetector(model)
+        for i in todo:
+            if not len(found := detector.detect(images[i])): continue
+            low, high = found[0, :2], found[0, 2:4]
+            centre, half = (low + high)/2 + [0, DETECTOR_DOWN*(high - low)[1]], DETECTOR_GROW*max(high - low)/2
+            out[i] = *(centre - half), *(centre + half)
     return out
 
 boxes_overlap = lambda a, b: np.prod(np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None), -1)/np.prod(b[..., 2:] - b[..., :2], -1)

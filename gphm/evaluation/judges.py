@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['JUDGES', 'GROUPS', 'INNER', 'ONE_PERSON', 'Shots', 'join_shots', 'yaw_of', 'shots_of', 'plain_look', 'draw_heads',
-           'draw_people', 'Faces', 'as_pictures', 'mediapipe_faces', 'dlib_models', 'dlib_faces', 'face_found',
+           'draw_people', 'Faces', 'as_pictures', 'facemesh_faces', 'dlib_models', 'dlib_faces', 'face_found',
            'landmark_error', 'landmark_offsets', 'without_offsets', 'error_summary', 'descriptor_distances', 'verdict',
            'mark', 'sheet']
 
@@ -29,7 +29,8 @@ from ..data.people import actions_of, fitted, make_person, pose_person, seat_per
 from ..data.sample import crop_box, face_box
 from ..data.studio import photograph, shadows_of, strike
 from ..geometry.camera import project
-from ..preprocess.landmarks import eye_distance, ibug68, mediapipe_solutions, quiet
+from ..preprocess.face_networks import FaceMesh
+from ..preprocess.landmarks import eye_distance, ibug68
 from ..preprocess.weights import find_weights
 
 # %% ../../nbs/evaluation/judges.ipynb #4d7ddec7
@@ -121,15 +122,13 @@ def as_pictures(images) -> np.ndarray: # [N, H, W, 3] uint8
         raise GPHMError(f"images must be uint8 [N, H, W, 3], found {images.dtype} {list(images.shape)}")
     return np.ascontiguousarray(images)
 
-def mediapipe_faces(images: np.ndarray, # [N, H, W, 3] uint8
-                    progress: bool = False) -> Faces:
+def facemesh_faces(images: np.ndarray, # [N, H, W, 3] uint8
+                   progress: bool = False) -> Faces:
     "The most certain face of each picture as MediaPipe's FaceMesh sees it, its mesh mapped to the 68 points."
-    images = as_pictures(images)
-    out, size = np.full((len(images), 68, 2), np.nan, np.float32), (images.shape[2], images.shape[1])
-    with quiet(), mediapipe_solutions().face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True, min_detection_confidence=.5) as net:
-        for i, image in enumerate(tqdm(images, "MediaPipe", disable=not progress, leave=False)):
-            found = net.process(image).multi_face_landmarks
-            if found: out[i] = ibug68(np.array([(p.x, p.y) for p in found[0].landmark]))*size
+    images, mesh = as_pictures(images), FaceMesh(video=False)
+    out = np.full((len(images), 68, 2), np.nan, np.float32)
+    for i, image in enumerate(tqdm(images, "FaceMesh", disable=not progress, leave=False)):
+        if (points := mesh.process(image)) is not None: out[i] = ibug68(points[:, :2])
     return Faces(out)
 
 @functools.lru_cache(maxsize=1)
@@ -154,7 +153,7 @@ def dlib_faces(images: np.ndarray,        # [N, H, W, 3] uint8
         if descriptors: codes[i] = recogniser.compute_face_descriptor(image, shape)
     return Faces(points, codes)
 
-JUDGES = dict(mediapipe=mediapipe_faces, dlib=dlib_faces)
+JUDGES = dict(facemesh=facemesh_faces, dlib=dlib_faces)
 
 # %% ../../nbs/evaluation/judges.ipynb #6f25025c
 GROUPS = dict(jaw=slice(0, 17), brows=slice(17, 27), nose=slice(27, 36), eyes=slice(36, 48), mouth=slice(48, 68))    # of the 68 iBUG landmarks

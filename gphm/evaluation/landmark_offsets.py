@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from ..core import GPHMError, log, write_json
 from .judges import GROUPS, Shots, draw_heads, draw_people, face_found
+from ..preprocess.face_networks import ORIGIN
 from ..preprocess.ibug import IBUG_MIRROR, remove_offsets, shown, weak_perspective
 from ..preprocess.landmarks import detect_landmarks
 from ..preprocess.morphable import MorphableModel
@@ -68,13 +69,13 @@ KEEP = dict(jaw=.9, brows=0., nose=.2, eyes=.5, mouth=.5)      # share of the tw
 
 def reconcile(measured: dict, # detector -> [68, 3]
               keep: dict = KEEP) -> dict:
-    "Offsets of MediaPipe and dlib whose common part stays and whose difference shrinks to what photographs confirm; along the brows the common part is MediaPipe's."
+    "Offsets of FaceMesh and dlib whose common part stays and whose difference shrinks to what photographs confirm; along the brows the common part is FaceMesh's."
     out = {k: v.copy() for k, v in measured.items()}
-    if not {"mediapipe", "dlib"} <= set(out): return out
+    if not {"facemesh", "dlib"} <= set(out): return out
     for name, part in GROUPS.items():
-        a, b = measured["mediapipe"][part], measured["dlib"][part]
+        a, b = measured["facemesh"][part], measured["dlib"][part]
         common = a if name == "brows" else (a + b)/2
-        for k in ("mediapipe", "dlib"): out[k][part] = common + keep[name]*(measured[k][part] - common)
+        for k in ("facemesh", "dlib"): out[k][part] = common + keep[name]*(measured[k][part] - common)
     return out
 
 # %% ../../nbs/evaluation/landmark_offsets.ipynb #e6c83119
@@ -84,7 +85,7 @@ def judge_offsets(points: np.ndarray, truth: np.ndarray, yaw: np.ndarray, mean: 
     error = lambda rows: by_part(frontal_error(points[ok & rows], truth[ok & rows], mean)) if (ok & rows).any() else {}
     return error(yaw <= within) | {f"yaw {v}": error(np.abs(yaw - v) <= 8).get("all") for v in (0, 20, 40)}
 
-def measure_offsets(path, shots: Shots, held_out: Shots, detectors=("mediapipe", "dlib"), within: float = 30., progress: bool = False,
+def measure_offsets(path, shots: Shots, held_out: Shots, detectors=("facemesh", "dlib"), within: float = 30., progress: bool = False,
                     **facts) -> dict: # what else the table says about how it was made: seed, command
     "Measure detectors on `shots` turned by at most `within` degrees, judge them on `held_out`, and write the table that `gphm.preprocess.ibug` reads."
     if set(shots.person) & set(held_out.person): raise GPHMError("people of the held-out pictures are among those that are measured; draw others")
@@ -93,7 +94,7 @@ def measure_offsets(path, shots: Shots, held_out: Shots, detectors=("mediapipe",
         try: points, judged[d] = (detected(s, d, progress) for s in (shots, held_out))
         except GPHMError as e: log.info(f"{d} is left out: {e}"); continue
         ok = np.isfinite(points[:, 0, 0]) & (np.abs(shots.yaw) <= within)
-        measured[d], versions[d] = solve_offsets(points[ok], shots.points[ok], mean).round(5), importlib.metadata.version(dict(dlib="dlib-bin").get(d, d))
+        measured[d], versions[d] = solve_offsets(points[ok], shots.points[ok], mean).round(5), ORIGIN if d == "facemesh" else importlib.metadata.version(dict(dlib="dlib-bin").get(d, d))
     used = {d: o.round(5) for d, o in reconcile(measured).items()}
     judge = lambda points: judge_offsets(points, held_out.points, held_out.yaw, mean)
     error = {d: dict(before=judge(judged[d]), after_measured=judge(remove_offsets(judged[d], measured[d], mean)), after=judge(remove_offsets(judged[d], used[d], mean))) for d in measured}

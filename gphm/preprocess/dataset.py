@@ -61,6 +61,7 @@ def _writer(root, spec) -> CaptureWriter:
 def recorded(settings: dict) -> dict:
     "Settings as a capture remembers them: without folders, and without what is left as it was before it could be chosen."
     changed = dict(morphable=morphable_name(settings["morphable"]), moments=settings["moments"])
+    if settings["detector"] == "facemesh": settings = settings | dict(detector="mediapipe")          # its name in older captures, which may be gone on with
     return {k: v for k, v in settings.items() if k not in changed} | {k: v for k, v in changed.items() if v}
 
 def drop(root: Path, name: str, why: str, facts: dict):

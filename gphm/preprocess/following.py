@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .facemesh import mediapipe_solutions, quiet
+from .face_networks import FaceDetector
 
 # %% ../../nbs/preprocess/following.ipynb #d4f21333
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray: # [..., 4+] both, x0, y0, x1, y1
@@ -27,20 +27,13 @@ def sides(boxes: np.ndarray) -> np.ndarray: # [..., 4+] -> [...]
     return np.sqrt((boxes[..., 2:4] - boxes[..., :2]).clip(0).prod(-1))
 
 @functools.lru_cache(maxsize=1)
-def _finders():
-    with quiet(): return [mediapipe_solutions().face_detection.FaceDetection(model_selection=m, min_detection_confidence=.5) for m in (0, 1)]
+def _finders(): return [FaceDetector(model) for model in (0, 1)]
 
 def find_faces(frame: np.ndarray # [H, W, 3] uint8
               ) -> np.ndarray:   # [n, 17]: x0, y0, x1, y1, score, and x, y of right eye, left eye, nose, mouth, right ear, left ear; pixels
     "All faces of a picture, largest first."
-    (H, W), rows = frame.shape[:2], []
-    with quiet():
-        for finder in _finders():
-            for d in finder.process(np.ascontiguousarray(frame)).detections or ():
-                b, points = d.location_data.relative_bounding_box, d.location_data.relative_keypoints
-                rows.append([b.xmin*W, b.ymin*H, (b.xmin + b.width)*W, (b.ymin + b.height)*H, d.score[0], *(v for p in points for v in (p.x*W, p.y*H))])
-    kept = []
-    for row in sorted(np.array(rows).reshape(-1, 17), key=lambda r: -r[4]):
+    frame, kept = np.ascontiguousarray(frame), []
+    for row in sorted(np.concatenate([finder.detect(frame) for finder in _finders()]), key=lambda r: -r[4]):
         if not kept or overlap(np.array(kept), row).max() < .3: kept.append(row)
     return np.array(sorted(kept, key=lambda r: -sides(r))).reshape(-1, 17)
 

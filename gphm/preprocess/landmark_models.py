@@ -7,7 +7,7 @@ __all__ = ['DETECTORS', 'dlib_landmarker', 'follow_boxes', 'steady_boxes', 'dlib
            'face_alignment_opinions']
 
 # %% ../../nbs/preprocess/landmark_models.ipynb #7abf88de
-import functools, tempfile
+import functools, shutil, tempfile
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..core import GPHMError, pick_device
-from .facemesh import Opinions, face_region, mediapipe_opinions, mediapipe_solutions, quiet, unmirror
+from .facemesh import Opinions, face_region, facemesh_opinions, unmirror
 from .weights import find_weights, weights_cache
 
 # %% ../../nbs/preprocess/landmark_models.ipynb #43b730e1
@@ -96,13 +96,13 @@ def dlib_opinions(view: np.ndarray, video: bool, shot, bar, weak: float = -.6, s
 def face_aligner(device: str = "cpu"):
     "A `face_alignment.FaceAlignment`, or one sentence about what to install."
     try: import face_alignment
-    except ImportError as e: raise GPHMError(f"face-alignment was not found ({e}): pip install face-alignment==1.5.0; detector='mediapipe' needs nothing more") from None
+    except ImportError as e: raise GPHMError(f"face-alignment was not found ({e}): pip install face-alignment==1.5.0; detector='facemesh' needs nothing more") from None
     files, before = [find_weights(name) for name in ("s3fd", "fan")], torch.hub.get_dir()
     load = lambda: face_alignment.FaceAlignment(face_alignment.LandmarksType.TWO_D, device=device, flip_input=False, compile=False)
     if all(f.parent == weights_cache() for f in files): return load()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder)/"checkpoints").mkdir()
-        for f in files: (Path(folder)/"checkpoints"/f.name).symlink_to(f.resolve())
+        for f in files: shutil.copyfile(f, Path(folder)/"checkpoints"/f.name)            # a link needs a special right on Windows
         torch.hub.set_dir(folder)
         try: return load()
         finally: torch.hub.set_dir(before)
@@ -125,4 +125,4 @@ def face_alignment_opinions(view: np.ndarray, video: bool, shot, bar, side: int 
         bar.update(1)
     return Opinions(a, b)
 
-DETECTORS = {"mediapipe": mediapipe_opinions, "dlib": dlib_opinions, "face-alignment": face_alignment_opinions}
+DETECTORS = {"facemesh": facemesh_opinions, "dlib": dlib_opinions, "face-alignment": face_alignment_opinions}

@@ -15,8 +15,8 @@ from scipy.signal import savgol_filter
 from tqdm.auto import tqdm
 
 from ..core import GPHMError, log
-from .ibug import IBUG_FROM_MEDIAPIPE, IBUG_MIRROR, ibug68, measured_offsets, remove_offsets
-from .landmark_models import DETECTORS, face_region, mediapipe_solutions, quiet
+from .ibug import IBUG_FROM_MEDIAPIPE, IBUG_MIRROR, detector_name, ibug68, measured_offsets, remove_offsets
+from .landmark_models import DETECTORS, face_region
 
 # %% ../../nbs/preprocess/landmarks.ipynb #d831d8bb
 def timeline(frames: np.ndarray, # [T, H, W, 3] uint8
@@ -64,7 +64,7 @@ class Landmarks:
     points: np.ndarray      # [T, 68, 2] iBUG
     found: np.ndarray       # [T] bool
     confidence: np.ndarray  # [T] in 0 .. 1, 0 where lost
-    mesh: np.ndarray        # [T, 478, 3] MediaPipe's mesh; z in pixels too, smaller is nearer; 468-477 are the irises; NaN with other detectors
+    mesh: np.ndarray        # [T, 478, 3] FaceMesh's; z in pixels too, smaller is nearer; 468-477 are the irises; NaN with other detectors
     shot: np.ndarray        # [T] int, a new number after every cut
 
     def __getitem__(self, index): return Landmarks(*(getattr(self, f.name)[index] for f in fields(self)))
@@ -89,11 +89,11 @@ def agree(opinions, # `Opinions`
 def detect_landmarks(frames: np.ndarray,    # [T, H, W, 3] uint8
                      video: bool = True,    # frames follow each other in time
                      smooth: bool = True, name: str = "the video", progress: bool = False,
-                     detector: str = "mediapipe", # or "dlib", "face-alignment"
+                     detector: str = "facemesh", # or "dlib", "face-alignment"
                      offsets: bool = True,  # remove the detector's systematic offsets to our 68 points
                     ) -> Landmarks:
     "Landmarks of the largest face in every frame; raises `GPHMError` if no frame shows one."
-    frames = np.asarray(frames)
+    frames, detector = np.asarray(frames), detector_name(detector)
     if detector not in DETECTORS: raise GPHMError(f"unknown landmark detector {detector!r}; use {', '.join(map(repr, DETECTORS))}")
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise GPHMError(f"frames must be uint8 [T, H, W, 3], found {frames.dtype} {list(frames.shape)}")

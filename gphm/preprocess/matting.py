@@ -12,7 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..core import GPHMError, log
-from .facemesh import mediapipe_solutions, quiet
+from .face_networks import PersonSegmenter
 from .filters import guided_filter, local_mean, steady, stretch
 from .frames import in_threads
 from .matting_models import check_plate, difference_alpha, plate_alpha, plate_network, rvm_alpha
@@ -23,10 +23,8 @@ def segment_person(frames, # [T, H, W, 3] uint8, or anything that yields such fr
                    progress: bool = False, model: int = 0, # 0 general, 1 landscape
                   ) -> np.ndarray: # [T, H, W] float32
     "Soft masks by MediaPipe's selfie segmentation."
-    with quiet(), mediapipe_solutions().selfie_segmentation.SelfieSegmentation(model_selection=model) as net:
-        out = [net.process(np.ascontiguousarray(f)).segmentation_mask.copy()
-               for f in tqdm(frames, desc="segmentation", disable=not progress, leave=False)]
-    return np.stack(out).astype(np.float32)
+    network = PersonSegmenter(model)
+    return np.stack([network.process(f) for f in tqdm(frames, desc="segmentation", disable=not progress, leave=False)])
 
 def segment_clip(frames: np.ndarray, face=None, progress: bool = False) -> np.ndarray: # [T, H, W, 3] uint8, [T] bool or None -> [T, H, W] float32
     "Soft masks of a clip; frames that show no face (where `face` is false) are looked at by both models."

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from ..core import GPHMError, atomic_path, resolve
 from ..data.sample import crop_box, face_box
-from .landmarks import Landmarks, eye_distance, mediapipe_solutions, quiet
+from .face_networks import FaceDetector
+from .landmarks import Landmarks, eye_distance
 
 # %% ../../nbs/preprocess/selection.ipynb #232a18c8
 def spread(count: int, samples: int) -> np.ndarray:
@@ -46,12 +47,8 @@ def clipped(image: np.ndarray, points: np.ndarray, black: int = 3, white: int = 
 # %% ../../nbs/preprocess/selection.ipynb #438cc401
 def face_sizes(frames, model: int = 1) -> list[list[float]]:
     "Sides of the faces of each frame, pixels, largest first; `model` 1 sees faces up to 5 m away, 0 up to 2 m."
-    out = []
-    with quiet(), mediapipe_solutions().face_detection.FaceDetection(model_selection=model, min_detection_confidence=.5) as net:
-        for f in frames:
-            boxes = [d.location_data.relative_bounding_box for d in net.process(np.ascontiguousarray(f)).detections or ()]
-            out.append(sorted(((b.width*f.shape[1]*b.height*f.shape[0])**.5 for b in boxes), reverse=True))
-    return out
+    detector = FaceDetector(model)
+    return [np.sqrt((found[:, 2:4] - found[:, :2]).clip(0).prod(1)).tolist() for found in map(detector.detect, frames)]
 
 def second_face(frames: np.ndarray, samples: int = 6, ratio: float = .5) -> float:
     "Share of some frames in which a second face is at least `ratio` times as large as the first."

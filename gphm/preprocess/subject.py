@@ -34,7 +34,7 @@ class Settings:
     resolution: int = 512
     frames: int = 0             # of each take, spread evenly; 0: all
     matte: str = "auto"         # see preprocess.matting
-    detector: str = "mediapipe" # see preprocess.landmarks
+    detector: str = "facemesh" # see preprocess.landmarks
     focal: float | None = None  # of one uncalibrated camera, pixels; None: the global default of preprocess.fitting
     detect_at: int = 640        # pixels of the shorter side that landmarks are found at
     head: float = .6            # share of a picture's height that the head takes

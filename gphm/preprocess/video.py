@@ -21,6 +21,7 @@ from ..geometry.camera import Camera
 from .crop import head_circles, picture_area, square_crop
 from .frames import in_threads, read_frames, read_plate
 from .headfit import HeadFit
+from .ibug import detector_name
 from .landmarks import Landmarks, detect_landmarks
 from .matting import matte_frames, on_white
 from .morphable import MorphableModel
@@ -48,7 +49,7 @@ def is_video(frames: np.ndarray, most: float = 12.) -> bool:
 
 def prepare_clip(source,                # a video, a folder of images, or an image
                  frames=None, resolution: int = 256, matte: str = "auto", focal: float = None,
-                 progress: bool = True, detector: str = "mediapipe",
+                 progress: bool = True, detector: str = "facemesh",
                  plate="",             # an image or a video of the room without the person, by the same camera
                  morphable: str = "",  # the head model that is fitted, see gphm.preprocess.morphable_files
                 ) -> Clip:
@@ -128,7 +129,7 @@ def video_to_capture(source,             # a video, a folder of images, or an im
                      frames=None,        # None or 0: all; a number: that many, spread evenly; a slice
                      consent: str = "",  # who agreed to what
                      progress: bool = True, *, licence: str = "as the source video; not for redistribution",
-                     matte: str = "auto", focal: float = None, detector: str = "mediapipe",
+                     matte: str = "auto", focal: float = None, detector: str = "facemesh",
                      plate="",           # an image or a video of the room without the person
                      morphable: str = "", # the head model that is fitted: open, or ict:, bfm:, flame: and a path
                     ) -> Captures:
@@ -137,7 +138,7 @@ def video_to_capture(source,             # a video, a folder of images, or an im
     _there(path, "a video, a folder of images or an image")
     if not 16 <= int(resolution) <= 4096: raise GPHMError(f"resolution is {resolution!r}; a number of pixels from 16 to 4096 was expected")
     subject = re.sub(r"[^A-Za-z0-9_.-]+", "_", str(subject)).lstrip(".-") or "subject"
-    made_of = dict(file=path.name, fingerprint=fingerprint(path), frames=str(frames or None), matte=matte, focal=focal, subject=subject) | (dict(detector=detector) if detector != "mediapipe" else {})
+    made_of = dict(file=path.name, fingerprint=fingerprint(path), frames=str(frames or None), matte=matte, focal=focal, subject=subject) | (dict(detector=detector) if detector_name(detector) != "facemesh" else {})
     if str(plate or ""): made_of |= dict(plate=resolve(plate).name, plate_fingerprint=fingerprint(_there(plate, "an image or a video of the room without the person")))
     if named := morphable_name(morphable): made_of |= dict(morphable=named)
     open_writer = lambda: CaptureWriter(root, subject, licence, consent or "not stated", resolution, source=made_of)
