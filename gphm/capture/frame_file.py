@@ -16,16 +16,17 @@ from ..core import GPHMError
 class FrameFile:
     "T arrays of one shape on the disk. Indexing reads copies: an int gives one frame, a slice or an array of ints or bools several; further slices crop them."
     def __init__(self, shape: tuple, # (T, ...)
-                 dtype=np.uint8):
-        self.shape, self.dtype = tuple(int(n) for n in shape), np.dtype(dtype)
-        self.ndim, self.bytes = len(self.shape), int(np.prod(self.shape[1:]))*self.dtype.itemsize
+                 dtype=np.uint8,
+                 stored=None):   # the type on the disk, if it is another
+        self.shape, self.dtype, self.stored = tuple(int(n) for n in shape), np.dtype(dtype), np.dtype(stored or dtype)
+        self.ndim, self.bytes = len(self.shape), int(np.prod(self.shape[1:]))*self.stored.itemsize
         self.file, self.lock = tempfile.TemporaryFile(prefix="gphm-frames-"), threading.Lock()
 
     def __len__(self): return self.shape[0]
     def __iter__(self): return (self[i] for i in range(len(self)))
 
     def __setitem__(self, i: int, frame: np.ndarray):
-        frame = np.ascontiguousarray(frame, self.dtype)
+        frame = np.ascontiguousarray(frame, self.stored)
         if frame.shape != self.shape[1:] or not 0 <= i < len(self): raise ValueError(f"frame {i} of shape {frame.shape} in a file of {self.shape}")
         try:
             with self.lock:
@@ -39,7 +40,7 @@ class FrameFile:
         with self.lock:
             self.file.seek(int(i)*self.bytes)
             data = self.file.read(self.bytes)
-        return np.frombuffer(bytearray(data.ljust(self.bytes, b"\0")), self.dtype).reshape(self.shape[1:])
+        return np.frombuffer(bytearray(data.ljust(self.bytes, b"\0")), self.stored).reshape(self.shape[1:]).astype(self.dtype, copy=False)
 
     def __getitem__(self, key):
         key, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())

@@ -14,6 +14,7 @@ import numpy as np
 from ..core import GPHMError
 from .following import Track, find_faces, follow_faces, frontality
 from .identity import Judge, find_judge, head_picture
+from .landmarks import NoFace
 
 # %% ../../nbs/preprocess/persons.ipynb #87dccf00
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,7 @@ def choose_person(survey: Survey,
     shot = shots_of(upright)
     times = upright.index/upright.fps if upright.fps else np.arange(len(upright.index))*10.
     tracks = follow_faces(frames, [find_faces(f) for f in frames], shot[upright.index], times)
-    if not tracks: raise GPHMError(f"no face was found in {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]} pixels that were looked at; a face turned less than about 60 degrees was expected")
+    if not tracks: raise NoFace(f"no face was found in {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]} pixels that were looked at; a face turned less than about 60 degrees was expected")
     people, number = tell_apart(upright, tracks, judge or find_judge(photographs=not upright.fps)), person or 0
     if not upright.fps and people.known: people = People([people.known[0] + people.unsure, *people.known[1:]], [])     # a photograph is dropped only where it is surely another person
     seen = len(people.known)
