@@ -9,8 +9,9 @@ __all__ = ['score_against', 'drive']
 import torch
 from PIL import Image
 from .avatar import Avatar
-from .reenactment import RELATIVE_FROM, Clock, drive_codes, free_cameras, reenact, reenact_in_place, side_by_side, write_video
+from .reenactment import RELATIVE_FROM, Clock, drive_codes, free_cameras, reenact, reenact_in_place, side_by_side, write_marked_video
 from .trust import avatar_facts, save_png
+from ..capture.timing import Timing
 from ..core import GPHMError, Run, log, run_facts
 from ..data.frames import FrameSet
 from ..evaluation.metrics import score_frames
@@ -24,7 +25,9 @@ def score_against(truth, render, data: FrameSet, prefix: str) -> dict:
 
 def drive(avatar: Avatar, driver: FrameSet, run_dir, own: bool,
           neck: str = "",                           # "driver", "rest" or "fixed" (`NECKS`); empty: driver for the own frames, rest for another's
-          fps: float = 25., camera: str = "", yaw: float = 0., pitch: float = 0., # of the further column; "front" or "orbit", degrees
+          fps: float = 0.,                          # frames a second of the video; 0: when the driver's frames were shown, else 25
+          when: Timing | None = None,               # of the driver's frames
+          camera: str = "", yaw: float = 0., pitch: float = 0., # of the further column; "front" or "orbit", degrees
           source: dict | None = None,               # what is known of the driver (`sources.driver_facts`)
           truth: FrameSet | None = None,            # the avatar's own person doing the same, frame by frame; head pose and camera are then the truth's
           progress: bool = True):                   # -> summary, some frames as one picture
@@ -43,11 +46,12 @@ def drive(avatar: Avatar, driver: FrameSet, run_dir, own: bool,
     if camera or yaw or pitch or not own:
         angle = f" {yaw:.0f}°" if yaw else ""
         columns[f"avatar, {camera or 'front'}{angle}"] = reenact_in_place(avatar, codes, free_cameras(count, driver.image_size[0], camera or "front", yaw, pitch)).cpu()
-    write_video(run.dir/"reenactment.mp4", side_by_side(*columns.values(), labels=columns), fps, avatar=avatar_facts(avatar.info),
+    write_marked_video(run.dir/"reenactment.mp4", side_by_side(*columns.values(), labels=columns), fps or 25, None if fps else when, avatar=avatar_facts(avatar.info),
                 driver=dict(subject=driver.subject_names[0]) | (source or {}), columns=list(columns))
     for name, im in zip(driver.frame_names, render): save_png(run.dir/"frames"/f"{name}.png", im)
     scores = score_against(columns["truth"], render, driver if own else truth, "test") if "truth" in columns else {}
-    run.finish(**run_facts(driver.K.device, preset=avatar.cfg.preset), **{"frames": count, "fps": fps, "relative": relative}, **scores,
+    run.finish(**run_facts(driver.K.device, preset=avatar.cfg.preset), **{"frames": count, "fps": fps or (float(when.rate) if when else 25.), "rate": str(when.rate) if when and not fps else str(fps or 25), "relative": relative,
+                                                                        "seconds": round(when.seconds, 3) if when and not fps else round(count/(fps or 25), 3), "sound": bool(when and when.sound and not fps)}, **scores,
                **{f"ms/{k}": round(v, 2) for k, v in ms.items()}, **{"ms/frame": round(sum(ms.values()), 2), "speed/fps": round(1e3/sum(ms.values()), 1)})
     pick = torch.linspace(0, count - 1, min(8, count)).round().long()
     return run.summary, _grid([[x[i] for i in pick] for x in columns.values()])

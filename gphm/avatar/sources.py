@@ -16,7 +16,7 @@ from ..core import GPHMError, resolve
 from ..data.capture import Captures, open_captures
 from ..data.clips import write_clips
 from ..data.frames import FrameSet, load_frames
-from ..preprocess.frames import read_frames
+from ..capture.source import read_frames
 from ..preprocess.ibug import detector_name
 from ..preprocess.landmarks import detect_landmarks
 from ..preprocess.video import fingerprint, video_to_capture

@@ -59,7 +59,8 @@ class SubjectWriter:
                   images,            # C of uint8 [H, W, 3] on white, in the order of the cameras
                   masks,             # C of uint8 [H, W]
                   conditions=(),     # square uint8 [h, h, 3] face crops of the same expression on other identities
-                  truth=None):       # {name: array}: what only a synthetic capture knows
+                  truth=None,        # {name: array}: what only a synthetic capture knows
+                  time: float | None = None): # seconds from the first frame of the clip that it was cut from
         "Check and write one frame. Raises `GPHMError` for a wrong shape, type, or a value that is not finite."
         C, where = len(self.cameras), f"frame {id} of subject {self.folder.name}:"
         _check_name(id, "frame id")
@@ -83,7 +84,7 @@ class SubjectWriter:
             (self.folder/"truth").mkdir(exist_ok=True)
             with atomic_path(self.folder/"truth"/f"{id}.npz") as tmp: np.savez_compressed(tmp, **truth)
             for name in sorted(truth): self.hash.update(f"truth/{id} {name} ".encode() + np.ascontiguousarray(truth[name]).tobytes())
-        self.frames.append(dict(id=id, expression=str(expression), scale=pose[0], R=pose[1], t=pose[2]))
+        self.frames.append(dict(id=id, expression=str(expression), scale=pose[0], R=pose[1], t=pose[2]) | ({} if time is None else dict(time=round(float(time), 6))))
 
     def close(self, extra):
         if not self.frames: raise GPHMError(f"subject {self.folder.name} got no frames; at least one was expected")

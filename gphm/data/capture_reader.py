@@ -30,6 +30,8 @@ class Subject:
     landmarks_2d: np.ndarray   # [F, C, 68, 2] float32, pixels
     visible: np.ndarray        # [F, C] bool
     files: dict = field(repr=False, default_factory=dict)   # {(kind, frame, camera or k): Path}
+    times: dict = field(repr=False, default_factory=dict)   # {frame: seconds from the first frame of the clip}; empty where nobody knows
+    clip: dict = field(repr=False, default_factory=dict)    # of the clip that it was cut from: rate "30000/1001", seconds
 
     @property
     def camera_names(self) -> list: return list(self.cameras)
@@ -124,13 +126,14 @@ def _read_subject(folder, name, check):
     path = folder/"capture.json"
     if not folder.is_dir(): raise GPHMError(f"{folder}: the folder of subject {name} is missing, but dataset.json names it")
     record = read_json(path)
-    cameras, poses, expressions = _read_cameras(record, path), {}, {}
+    cameras, poses, expressions, times = _read_cameras(record, path), {}, {}, {}
     for i, raw in enumerate(_need(record, "frames", path, "frames", list)):
         id = _check_name(_need(raw, "id", path, f"frames[{i}].id"), f"{path}: frame id")
         if id in poses: raise GPHMError(f"{path}: frame id {id} stands twice; ids must differ")
         scale, R, t = (_numbers(_need(raw, k, path, f"frames[{i}].{k}"), shape, path, f"frames[{i}].{k}")
                        for k, shape in (("scale", ()), ("R", (3, 3)), ("t", (3,))))
         _rotation(R, path, f"frames[{i}].R")
+        if isinstance(raw.get("time"), (int, float)): times[id] = float(raw["time"])
         if scale <= 0: raise GPHMError(f"{path}: frames[{i}].scale is {scale:g}; a positive number was expected")
         poses[id], expressions[id] = (float(scale), R, t), str(_need(raw, "expression", path, f"frames[{i}].expression"))
     if not poses: raise GPHMError(f"{path}: frames is empty; at least one was expected")
@@ -144,7 +147,8 @@ def _read_subject(folder, name, check):
         if kind == "conditions" and not k.isdigit(): raise GPHMError(f"{p}: the name of a condition must be a number")
         if check == "full" or frame == first: jobs.append((p, None if kind == "conditions" else cameras[k].image_size))
     with ThreadPoolExecutor(4) as pool: list(pool.map(lambda job: _open_image(*job, decode=check == "full"), jobs))
-    return Subject(folder, name, cameras, list(poses), expressions, poses, *landmarks, files)
+    clip = {k: record[k] for k in ("rate", "seconds") if k in record}
+    return Subject(folder, name, cameras, list(poses), expressions, poses, *landmarks, files, times if len(times) == len(poses) else {}, clip)
 
 # %% ../../nbs/data/capture_reader.ipynb #f9feb766
 def _check_splits(splits, members, path):

@@ -7,6 +7,7 @@ __all__ = ['motion_of', 'film', 'write_clip', 'write_clips']
 
 # %% ../../nbs/data/clips.ipynb #6357c87f
 import functools
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ def film(seed: int, number: int, frames, spec: dict, maps=False):
         v, R, t = v @ W[:3, :3].T + W[:3, 3], W[:3, :3] @ R, W[:3, :3] @ t + W[:3, 3]             # the world is the camera's
         points = torch.tensor(v[basis.landmarks.numpy()], dtype=torch.float32)
         seen = -t @ R[:, 2]/np.linalg.norm(t) > np.cos(np.radians(60))
-        yield dict(id=f"{k:04d}", expression=f"{performer:03d}_{k:04d}", scale=length, R=R, t=t, landmarks_3d=points, images=[picture[0]], masks=[picture[1]],
+        yield dict(id=f"{k:04d}", time=k/spec["fps"], expression=f"{performer:03d}_{k:04d}", scale=length, R=R, t=t, landmarks_3d=points, images=[picture[0]], masks=[picture[1]],
                    landmarks_2d=project(points.double(), still.double(), camera.K.double())[0][None].float(), visible=np.array([seen]),
                    truth=dict(actions=coefficients[0].numpy(), turn=motion.head_turn[k], gaze=motion.gaze[k], vertices=(v - t).astype(np.float16))
                    | (dict(zip(("depth", "normals", "labels"), (x[None] for x in picture[2:]))) if maps else {}))
@@ -59,7 +60,7 @@ def write_clip(root, number, spec):
     torch.set_num_threads(1)
     size = (spec["resolution"],)*2
     K = handheld(rng(spec["seed"], "hand", number), 1, spec["resolution"], spec["fps"])[0].K
-    with _writer(root, spec).subject(f"person_{number:03d}", {"phone": Camera(torch.eye(4), K, size)}) as out:
+    with _writer(root, spec).subject(f"person_{number:03d}", {"phone": Camera(torch.eye(4), K, size)}, rate=str(Fraction(spec["fps"]).limit_denominator(1001)/spec["every"]), seconds=spec["seconds"]) as out:
         for frame in film(spec["seed"], number, _kept(spec), spec, spec["maps"]): out.add_frame(**frame)
 
 def _kept(spec): return range(0, round(spec["seconds"]*spec["fps"]), spec["every"])

@@ -20,7 +20,7 @@ from .colour_correction import MONOMIALS, decode_srgb, encode_srgb
 from .nersemble_files import SERIALS
 from .people import expression, fitted, pose_person, sitter_of
 from .studio import photograph, strike
-from .video_reader import write_video
+from ..capture.writing import write_video
 from ..geometry.camera import Camera
 
 # %% ../../nbs/data/fixtures.ipynb #349ecb5c

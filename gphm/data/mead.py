@@ -10,7 +10,7 @@ import functools
 from pathlib import Path
 from ..core import GPHMError, log, resolve
 from .recordings import Recording, View, choose
-from .video_reader import probe_video, video_reader
+from ..capture.video import probe_video, video_reader
 
 # %% ../../nbs/data/mead.ipynb #a5f7987b
 VIEWS = ("front", "left_30", "left_60", "right_30", "right_60", "top", "down")

@@ -17,7 +17,8 @@ from .nersemble_files import (ACCESS, FPS, LICENCE, SERIALS, calibration_file, c
                                        takes_of)
 from .recordings import Recording, View, choose
 from .spread import spread_frames
-from .video_reader import picture_reader, probe_video, read_picture, video_reader
+from ..capture.pictures import picture_reader, read_picture
+from ..capture.video import probe_video, video_reader
 from ..geometry.camera import Camera
 
 # %% ../../nbs/data/nersemble.ipynb #cbe3cd31

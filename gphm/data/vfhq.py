@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from ..core import GPHMError, log, resolve
 from .recordings import Recording, View, choose
-from .video_reader import PICTURES, picture_reader, video_reader
+from ..capture.pictures import PICTURES, picture_reader
+from ..capture.video import video_reader
 
 # %% ../../nbs/data/vfhq.ipynb #0d919046
 CLIP = re.compile(r"Clip\+(?P<video>.+)\+P(?P<person>\d+)\+C(?P<clip>\d+)(\+F(?P<first>\d+)-(?P<last>\d+))?$")

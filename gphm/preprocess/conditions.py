@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from ..core import GPHMError, atomic_path, log, read_json, rng, write_json
 from ..data.capture import FILES, Captures, Subject, hash_files, open_captures
 from ..data.sample import face_image
-from .landmarks import detect_landmarks
+from .landmarks import NoFace, detect_landmarks
 from .live_portrait import find_animate
 
 # %% ../../nbs/preprocess/conditions.ipynb #3a205289
@@ -57,9 +57,7 @@ def frontal_frames(subject: Subject, most: float = 30.) -> tuple[list[str], np.n
 def crop_faces(pictures: np.ndarray, size: int) -> list: # of [size, size, 3] uint8, or None where no face was found
     "Face images of driven pictures."
     try: seen = detect_landmarks(pictures, video=False, name="the driven pictures")
-    except GPHMError as e:
-        if "no face was found" not in str(e): raise
-        return [None]*len(pictures)
+    except NoFace: return [None]*len(pictures)
     return [face_image(im, p, size) if ok else None for im, p, ok in zip(pictures, seen.points, seen.found)]
 
 def write_conditions(captures: Captures, subject: Subject, animate: Callable, record: dict, fps: float, most: float) -> Path:

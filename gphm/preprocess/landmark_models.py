@@ -58,8 +58,8 @@ def steady_boxes(boxes: np.ndarray,  # [T, 4]
     return np.concatenate([middle + (place - half)*spread, middle + (place + half)*spread], 1)
 
 # %% ../../nbs/preprocess/landmark_models.ipynb #577ed7f3
-def _dlib_points(predictor, frames, boxes, side: float = 480.):
-    "[T, 68, 2] in the given boxes; each face enlarged until its box has `side` pixels."
+def _dlib_points(predictor, frames, boxes, side: float = 480., mirror: bool = False):
+    "[T, 68, 2] in the given boxes of the frames, or of their mirror images; each face enlarged until its box has `side` pixels."
     import dlib
     out = np.full((len(frames), 68, 2), np.nan)
     for t in np.flatnonzero(np.isfinite(boxes[:, 0])):
@@ -67,7 +67,7 @@ def _dlib_points(predictor, frames, boxes, side: float = 480.):
         x0, y0 = np.floor(room[:2]).clip(0).astype(int)
         x1, y1 = np.ceil(room[2:]).astype(int)
         zoom = max(1., side/(boxes[t, 2] - boxes[t, 0]))
-        cut = frames[t, y0:y1, x0:x1]
+        cut = (frames[t][:, ::-1] if mirror else frames[t])[y0:y1, x0:x1]
         cut = cv2.resize(cut, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR) if zoom > 1 else np.ascontiguousarray(cut)
         found = predictor(cut, dlib.rectangle(*(int(round(v)) for v in (boxes[t] - [x0, y0, x0, y0])*zoom)))
         out[t] = (np.array([(p.x, p.y) for p in found.parts()]) + .5)/zoom + [x0, y0]
@@ -87,7 +87,7 @@ def dlib_opinions(view: np.ndarray, video: bool, shot, bar, weak: float = -.6, s
     boxes = steady_boxes(boxes, _dlib_points(predictor, view, boxes))
     W = view.shape[2]
     a = _dlib_points(predictor, view, boxes)
-    b = unmirror(_dlib_points(predictor, view[:, :, ::-1], np.stack([W - boxes[:, 2], boxes[:, 1], W - boxes[:, 0], boxes[:, 3]], 1)), W)
+    b = unmirror(_dlib_points(predictor, view, np.stack([W - boxes[:, 2], boxes[:, 1], W - boxes[:, 0], boxes[:, 3]], 1), mirror=True), W)
     bar.update(len(view))
     return Opinions(a, b)
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from ..core import GPHMError, resolve
-from ..data.video_reader import read_picture, video_reader, write_video
+from ..capture.pictures import read_picture
+from ..capture.video import video_reader
+from ..capture.writing import write_video
 
 # %% ../../nbs/preprocess/live_portrait.ipynb #8fc6f38c
 WEIGHTS = ("liveportrait/base_models/appearance_feature_extractor.pth", "liveportrait/base_models/motion_extractor.pth", "liveportrait/base_models/spade_generator.pth", "liveportrait/base_models/warping_module.pth",

@@ -15,7 +15,7 @@ import numpy as np
 from ..core import GPHMError, log
 from .face_networks import PersonSegmenter
 from .filters import guided_filter, local_mean, steady, stretch
-from .frames import in_threads
+from ..data.jobs import in_threads
 from .matting_models import check_plate, difference_alpha, plate_alpha, plate_network, rvm_alpha
 from .weights import local_weights
 

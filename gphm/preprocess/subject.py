@@ -17,15 +17,16 @@ from ..core import GPHMError, log
 from ..data.capture import CaptureWriter, SubjectWriter
 from ..data.recordings import Recording, View
 from ..geometry.camera import Camera, project
-from .frames import pick
-from .landmarks import Landmarks, detect_landmarks, eye_distance
+from ..capture.source import pick
+from .landmarks import Landmarks, NoFace, detect_landmarks, eye_distance
 from .matting import matte_frames, on_white
 from .morphable import MorphableModel
 from .crop import square_crop
 from .morphable_files import open_morphable
 from .multiview import fit_views
 from .selection import measure_clip
-from .video import _resize, clip_camera, prepare_frames, write_clip
+from .clip import prepare_frames
+from .video import clip_camera, resize_square, write_clip
 
 # %% ../../nbs/preprocess/subject.ipynb #4e2b2a22
 @dataclass(frozen=True)
@@ -69,9 +70,7 @@ def view_landmarks(take: Recording, name: str, settings: Settings) -> Landmarks:
     numbers = chosen_frames(take, settings.frames)
     frames, factor = shrunk(take.views[name], numbers, settings.detect_at)
     try: seen = detect_landmarks(frames, take.fps > 0, name=f"{take.subject}/{take.take}/{name}", detector=settings.detector)
-    except GPHMError as e:
-        if "no face was found" not in str(e): raise
-        return nothing_found(len(numbers))
+    except NoFace: return nothing_found(len(numbers))
     return Landmarks(seen.points/factor, seen.found, seen.confidence, seen.mesh/factor, seen.shot)
 
 # %% ../../nbs/preprocess/subject.ipynb #30c5de4d
@@ -89,7 +88,7 @@ def cut_view(take: Recording, name: str, window: tuple, settings: Settings, face
     "The windows of one view of a take as filmed, at most twice the capture's resolution, and their mattes."
     view, numbers, (x0, y0, side) = take.views[name], chosen_frames(take, settings.frames), window
     S = min(side, 2*settings.resolution)                # more than twice the resolution only costs time
-    cut = lambda im: _resize(np.ascontiguousarray(im[y0:y0 + side, x0:x0 + side]), S)
+    cut = lambda im: resize_square(np.ascontiguousarray(im[y0:y0 + side, x0:x0 + side]), S)
     frames = np.stack([cut(f) for f in view.read(numbers)])
     if view.mattes is not None: alpha, how = np.stack([cut(m) for m in view.mattes(numbers)]).astype(np.float32)/255, "given"
     else:
@@ -99,8 +98,8 @@ def cut_view(take: Recording, name: str, window: tuple, settings: Settings, face
 
 def finished(frames: np.ndarray, alpha: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]: # [T, R, R, 3] uint8 on white, [T, R, R] uint8
     "Pictures and masks as a capture keeps them."
-    return (np.stack([_resize(on_white(f, a), resolution) for f, a in zip(frames, alpha)]),
-            np.stack([np.round(255*_resize(a.astype(np.float32), resolution)).astype(np.uint8) for a in alpha]))
+    return (np.stack([resize_square(on_white(f, a), resolution) for f, a in zip(frames, alpha)]),
+            np.stack([np.round(255*resize_square(a.astype(np.float32), resolution)).astype(np.uint8) for a in alpha]))
 
 # %% ../../nbs/preprocess/subject.ipynb #dc5fb4fc
 def frame_names(takes: list[Recording], settings: Settings) -> list[str]:
@@ -116,8 +115,8 @@ def prepare_one_camera(takes: list[Recording], settings: Settings, progress: boo
         frames = np.stack(list(t.views[name].read(chosen_frames(t, settings.frames))))
         pixels.append(frames)
         try: seen.append(detect_landmarks(frames, t.fps > 0, name=f"{t.subject}/{t.take}", progress=progress, detector=settings.detector))
-        except GPHMError as e:
-            if "no face was found" not in str(e) or len(takes) == 1: raise
+        except NoFace:
+            if len(takes) == 1: raise
             seen.append(nothing_found(len(frames)))
     sizes = {p.shape[1:3] for p in pixels}
     if len(sizes) > 1: raise GPHMError(f"takes of {takes[0].subject} have different sizes ({', '.join(f'{w}x{h}' for h, w in sorted(sizes))}); choose takes of one size")
