@@ -32,7 +32,8 @@ def _from_torch(path): return torch.load(path, map_location="cpu", weights_only=
 def find_backbone(net: str) -> tuple: # (state dict with torchvision's names, where it came from)
     "The convolutions of `net` ('vgg' or 'alex'), from the first place that has them."
     spec = BACKBONES[net]
-    places = ((weights_cache()/spec["hub"], _from_torch, "torch.hub cache"), (own_file(spec["npz"]), _from_npz, "GPHM_WEIGHTS"), (own_file(spec["hub"]), _from_torch, "GPHM_WEIGHTS"))
+    places = ((weights_cache()/spec["hub"], _from_torch, "torch.hub cache"), (own_file(spec["npz"]), _from_npz, "GPHM_WEIGHTS"),
+              (own_file(spec["hub"]), _from_torch, "GPHM_WEIGHTS"))
     there = [place for place in places if place[0] and place[0].is_file()]
     path, read, source = there[0] if there else (asset(spec["npz"]), _from_npz, "shipped")
     try: return read(path), f"{source}: {path.name}"

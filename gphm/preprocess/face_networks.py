@@ -35,7 +35,7 @@ one_thread = OneThread()
 class Network:
     "A shipped ONNX network; to be used by one thread."
     def __init__(self, name: str, *outputs: str):
-        weights = np.frombuffer(asset(f"{name}.onnx").read_bytes(), np.uint8)              # bytes, since OpenCV cannot open every path of Windows
+        weights = np.frombuffer(asset(f"{name}.onnx").read_bytes(), np.uint8)    # OpenCV cannot open every path of Windows
         self.net, self.outputs = cv2.dnn.readNetFromONNX(weights), outputs
     def __call__(self, x: np.ndarray) -> list: # [1, C, H, W] float32 -> one array for each output
         with one_thread:
@@ -49,7 +49,8 @@ def as_input(picture: np.ndarray, low: float = 0., high: float = 1.) -> np.ndarr
 def check_frame(frame: np.ndarray) -> np.ndarray:
     "The frame, or one sentence about what it is instead."
     if getattr(frame, "dtype", None) != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3 or not frame.size:
-        raise GPHMError(f"a frame must be a picture [H, W, 3] of uint8, found {getattr(frame, 'dtype', type(frame).__name__)} {list(np.shape(frame))}")
+        found = getattr(frame, "dtype", type(frame).__name__)
+        raise GPHMError(f"a frame must be a picture [H, W, 3] of uint8, found {found} {list(np.shape(frame))}")
     return frame
 
 # %% ../../nbs/preprocess/face_networks.ipynb #c170749a
@@ -58,7 +59,7 @@ def cut(frame: np.ndarray, centre, size, angle: float, # pixels, pixels, radians
         border=cv2.BORDER_CONSTANT) -> np.ndarray: # [height, width, 3] uint8
     "A rectangle of the picture, turned and resized."
     c, s = np.cos(angle), np.sin(angle)
-    half = np.array([[-1, 1], [-1, -1], [1, -1], [1, 1]])*np.asarray(size)/2                   # lower left, upper left, upper right, lower right
+    half = np.array([[-1, 1], [-1, -1], [1, -1], [1, 1]])*np.asarray(size)/2    # lower left, upper left, upper right, lower right
     corners = (half @ np.array([[c, s], [-s, c]]) + centre).astype(np.float32)
     w, h = out
     M = cv2.getPerspectiveTransform(corners, np.float32([[0, h], [0, 0], [w, 0], [w, h]]))
@@ -119,7 +120,7 @@ def merge_boxes(places: np.ndarray, # [n, 16] x0, y0, x1, y1 and six points
         best = left[0]
         both = (np.minimum(boxes[best, 2:], boxes[left, 2:]) - np.maximum(boxes[best, :2], boxes[left, :2])).clip(0).prod(1)
         same = both > overlap*(area[best] + area[left] - both)
-        same[0] = True                                                                          # a box without an area overlaps nothing, not even itself
+        same[0] = True                                             # a box without an area overlaps nothing, not even itself
         mean = np.average(places[left[same]], axis=0, weights=score[left[same]])
         out.append(np.r_[mean[:4], score[best], mean[4:]])
         left = left[~same]
@@ -132,12 +133,14 @@ class FaceParts:
     "The second look at lips and eyes; one for each thread."
     def __init__(self):
         self.network = Network("face_parts", "lips", "left_eye", "left_iris", "right_eye", "right_iris")
-        parts = list(json.loads(asset("face_parts.json").read_text(encoding="utf-8")).values())  # lips, and the eyes, left and right in the picture
+        parts = json.loads(asset("face_parts.json").read_text(encoding="utf-8"))
+        parts = [parts[k] for k in ("lips", "left_eye", "right_eye")]                 # left and right in the picture
         self.corners, self.points = np.array([p["corners"] for p in parts]), [np.array(p["points"]) for p in parts]
         self.grid = np.stack(np.meshgrid(np.arange(CROP) + .5, np.arange(CROP) + .5), -1).reshape(-1, 2)
         _, left, right = self.points
-        self.heads = ((0, self.points[0]), (1, left), (1, np.arange(468, 473)), (2, right), (2, np.arange(473, 478)))   # which crop tells which points
-        self.rims = ((np.arange(468, 473), left[:16]), (np.arange(473, 478), right[:16]))
+        irises = np.arange(468, 473), np.arange(473, 478)
+        self.heads = (0, self.points[0]), (1, left), (1, irises[0]), (2, right), (2, irises[1])        # which crop tells which points
+        self.rims = (irises[0], left[:16]), (irises[1], right[:16])
 
     def crops(self, mesh: np.ndarray, # [468, 2] pixels of the map
              ) -> tuple:              # A [3, 2, 2], t [3, 2]: a place in the map = A @ a place in the crop + t
@@ -166,7 +169,7 @@ class FaceParts:
         out, zoom = np.concatenate([mesh, np.zeros((10, 3), mesh.dtype)]), features.shape[-1]/PIXELS
         A, t = self.crops(mesh[:, :2]*zoom)
         for (part, index), said in zip(self.heads, self.network(self.sample(features, A, t))):
-            out[index, :2] = said.reshape(-1, 2) @ A[part].T + t[part]/zoom                     # told in pixels of 192, seen in pixels of the map
+            out[index, :2] = said.reshape(-1, 2) @ A[part].T + t[part]/zoom    # told in pixels of 192, seen in pixels of the map
         for iris, rim in self.rims: out[iris, 2] = out[rim, 2].mean()
         return out
 

@@ -22,7 +22,7 @@ class Opinions:
     b: np.ndarray                     # [T, 68, 2]
     mesh: tuple = (None, None)        # [T, 478, 3] of each, or None
 
-def unmirror(points: np.ndarray, width: float) -> np.ndarray: # [..., 68, 2] seen in mirrored pictures -> the same in the pictures themselves
+def unmirror(points: np.ndarray, width: float) -> np.ndarray: # [..., 68, 2] seen in mirrored pictures -> in the pictures
     out = points[..., IBUG_MIRROR, :].copy()
     out[..., 0] = width - out[..., 0]
     return out
@@ -56,6 +56,7 @@ def facemesh_opinions(view: np.ndarray, # [T, H, W, 3] uint8, the part of the fr
     "FaceMesh forwards and backwards through a video; on photographs as they are and mirrored, and then the mesh is that of the first."
     order = range(len(view))
     with ThreadPoolExecutor(2) as pool:                                                  # networks let go of Python while they compute
-        one, two = (job.result() for job in [pool.submit(_mesh_pass, view, order, video, False, bar), pool.submit(_mesh_pass, view, order[::-1], video, not video, bar)])
+        jobs = [pool.submit(_mesh_pass, view, order, video, False, bar), pool.submit(_mesh_pass, view, order[::-1], video, not video, bar)]
+        one, two = (job.result() for job in jobs)
     a, b = ibug68(one)[..., :2], ibug68(two)[..., :2]
     return Opinions(a, b, (one, two)) if video else Opinions(a, unmirror(b, view.shape[2]), (one, one))

@@ -7,9 +7,10 @@ __all__ = ['MATTES', 'segment_person', 'segment_clip', 'screen_colour', 'chroma_
            'foreground', 'on_white']
 
 # %% ../../nbs/preprocess/matting.ipynb #a785afa2
+import threading
+
 import cv2
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..core import GPHMError, log
 from .face_networks import PersonSegmenter
@@ -19,12 +20,15 @@ from .matting_models import check_plate, difference_alpha, plate_alpha, plate_ne
 from .weights import local_weights
 
 # %% ../../nbs/preprocess/matting.ipynb #4e7cf454
-def segment_person(frames, # [T, H, W, 3] uint8, or anything that yields such frames
+def segment_person(frames, # [T, H, W, 3] uint8, or a list of such frames
                    progress: bool = False, model: int = 0, # 0 general, 1 landscape
                   ) -> np.ndarray: # [T, H, W] float32
     "Soft masks by MediaPipe's selfie segmentation."
-    network = PersonSegmenter(model)
-    return np.stack([network.process(f) for f in tqdm(frames, desc="segmentation", disable=not progress, leave=False)])
+    own = threading.local()                                              # a network belongs to one thread
+    def mask(frame):
+        if not hasattr(own, "network"): own.network = PersonSegmenter(model)
+        return own.network.process(frame)
+    return np.stack(list(in_threads(mask, frames, desc="segmentation", progress=progress)))
 
 def segment_clip(frames: np.ndarray, face=None, progress: bool = False) -> np.ndarray: # [T, H, W, 3] uint8, [T] bool or None -> [T, H, W] float32
     "Soft masks of a clip; frames that show no face (where `face` is false) are looked at by both models."
