@@ -1,5 +1,5 @@
 """The checks of .ci/run that are easier said in Python; `house.py NAME arguments`, without a name the static ones."""
-import json, re, shutil, subprocess, sys
+import json, math, re, shutil, subprocess, sys
 from pathlib import Path
 
 def static():
@@ -48,6 +48,38 @@ def video(path):
     assert len(frames) > 1 and frames[0].std() > 5, (len(frames), frames[0].std())
     assert "ynthetic" in mark, mark
 
+def photos(folder, count):
+    "Photos of a synthetic person before a coloured wall, from several sides: one, or a folder of some."
+    from PIL import Image
+    from gphm.preprocess.rehearsal import rehearse
+    folder, count = Path(folder), int(count)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, frame in enumerate(rehearse(count, count, 256, (5, 25, 4), (120, 140, 160)).frames): Image.fromarray(frame).save(folder/f"photo {i}.jpg", quality=92)
+
+def given(run, count):
+    "An avatar of photos: nothing is called a test, what was scored are the photos, nine directions are drawn; its reenactment says the same."
+    from PIL import Image
+    run, count = Path(run), int(count)
+    summary = json.loads((run/"summary.json").read_text())
+    assert summary["scored"] == "given pictures, which were trained on" and summary["train/frames"] == summary["given/frames_scored"] == count, summary
+    assert not any(k.startswith(("test/", "fit/", "train/psnr")) for k in summary), list(summary)
+    low = dict(psnr=12, psnr_face=12, ssim=.5)
+    assert all(summary[f"given/{k}"] > v for k, v in low.items()) and summary["given/psnr"] > summary["given/fit/psnr"] and 0 < summary["given/lpips"] < .5, summary
+    kept = {kind: sorted((run/"scored"/kind).iterdir()) for kind in ("truth", "render", "mask")}
+    assert all(len(v) == count for v in kept.values()), kept
+    truth, render = ([np_of(q) for q in kept[k]] for k in ("truth", "render"))
+    again = sum(-10*math.log10(((a - b)**2).mean()) for a, b in zip(truth, render))/count
+    assert abs(again - summary["given/psnr"]) < .01, (again, summary["given/psnr"])          # scored/ is what was scored
+    with Image.open(run/"directions.png") as im: assert im.size == (9*summary["resolution"], summary["resolution"]), im.size
+    driven = json.loads((run/"reenact-self"/"summary.json").read_text())
+    assert driven["scored"] == summary["scored"] and abs(driven["given/psnr"] - summary["given/psnr"]) < 1e-3 and "test/psnr" not in driven, driven
+
+def np_of(path):
+    "A picture as numbers in [0, 1]."
+    import numpy as np
+    from PIL import Image
+    with Image.open(path) as im: return np.asarray(im, dtype=float)/255
+
 def wheel(site):
     "Every module of the installed wheel imports; the assets are those of the wheel."
     import importlib, pkgutil
@@ -89,4 +121,4 @@ def bad(folder, run, data):
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:] or ["static"]
-    {f.__name__: f for f in (static, same, example, video, wheel, bad)}[name](*arguments)
+    {f.__name__: f for f in (static, same, example, video, photos, given, wheel, bad)}[name](*arguments)
