@@ -80,6 +80,43 @@ def np_of(path):
     from PIL import Image
     with Image.open(path) as im: return np.asarray(im, dtype=float)/255
 
+def run_notebook(name, **parameters):
+    "The code cells of a notebook in this process, with other parameters: where papermill's kernel would know nothing of a pretended GPU."
+    import nbformat
+    scope = {"__name__": "__main__"}
+    for cell in nbformat.read(f"nbs/{name}.ipynb", 4).cells:
+        if cell.cell_type != "code": continue
+        exec(compile(cell.source, f"{name} {cell.id}", "exec"), scope)
+        if "parameters" in cell.metadata.get("tags", []): scope |= parameters
+    return scope
+
+def pretend(folder, prior, data):
+    "Both stages by launch, by the notebook with its scores, and an avatar of a photo, on a machine that believes it has a GPU."
+    import time
+    from gphm.testing.pretend_gpu import PretendGPU
+    from gphm.testing.pretend_gsplat import gsplat_modules
+    from gphm.testing.pretend_nvdiffrast import nvdiffrast_modules
+    from gphm.training import launch
+    folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
+    short = dict(guiding_steps=6, gaussian_steps=6, sphere_steps=20, teacher_steps=4, reading_steps=4, handover_steps=4, face_steps=2, validate_every=3, save_every=3)
+    few = dict(preset="smoke", data_dir=data, device="cuda")
+    avatar = dict(preset="smoke", device="cuda", data_dir=str(folder/"captures"))
+    jobs = dict(launch=lambda: launch.main([f"{k}={v}" for k, v in (few | short | dict(run_dir=folder/"launch")).items()]),
+                train_gaussian=lambda: run_notebook("train_gaussian", **few, run_dir=str(folder/"notebook"), steps=6),
+                photo=lambda: run_notebook("reconstruct_avatar", **avatar, prior=prior, source=str(folder/"photo 0.jpg"), run_dir=str(folder/"photo"), steps=20, resolution=64, consent="nobody is shown"),
+                reenact=lambda: run_notebook("reenact", **avatar, avatar=str(folder/"photo")))
+    photos(folder, 1)
+    with PretendGPU(gsplat_modules, nvdiffrast_modules) as gpu:
+        for name, job in jobs.items():
+            start = time.perf_counter()
+            try: job()
+            except Exception as e: raise AssertionError(f"{name} stopped on a pretended GPU: {type(e).__name__}: {e}") from e
+            print(f"{name}: {time.perf_counter() - start:.0f} s, {dict(gpu.counts)}", flush=True); gpu.counts.clear()
+    for run in ("notebook", "photo"):
+        summary = json.loads((folder/run/"summary.json").read_text())
+        assert summary["device"].startswith("cuda") and summary["backend"] == "gsplat+nvdiffrast", summary
+    given(folder/"photo", 1)
+
 def wheel(site):
     "Every module of the installed wheel imports; the assets are those of the wheel."
     import importlib, pkgutil
@@ -121,4 +158,4 @@ def bad(folder, run, data):
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:] or ["static"]
-    {f.__name__: f for f in (static, same, example, video, photos, given, wheel, bad)}[name](*arguments)
+    {f.__name__: f for f in (static, same, example, video, photos, given, pretend, wheel, bad)}[name](*arguments)

@@ -7,6 +7,7 @@ __all__ = ['parse', 'train', 'main']
 
 # %% ../../nbs/training/launch.ipynb #2573cd13
 import ast, os, sys
+import torch
 from ..config import make_config
 from ..core import GPHMError, pick_device, seed_everything
 from .loop import train_stage
@@ -29,9 +30,7 @@ def train(preset: str = "", data_dir: str = "", run_dir: str = "", device: str =
     cfg = make_config(preset, **changes)
     rank, processes = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = pick_device(device or (f"cuda:{rank}" if processes > 1 and pick_device().type == "cuda" else ""))
-    if device.type == "cuda":
-        import torch
-        torch.cuda.set_device(device)
+    if device.type == "cuda" and device.index is not None: torch.cuda.set_device(device)    # "cuda" alone is the current one already
     run_dir, data_dir = run_dir or f"runs/gaussian-{cfg.preset}", data_dir or f"data/heads-{cfg.preset}"
     if processes > 1 and not (resolve(data_dir)/"dataset.json").is_file():
         raise GPHMError(f"{data_dir} holds no capture; make it first, in one process: papermill nbs/make_heads.ipynb runs/make_heads.ipynb -p preset {cfg.preset} -p data_dir {data_dir}")
