@@ -84,7 +84,7 @@ def score_frames(truth,              # [N, H, W, 3] uint8, or float in [0, 1], o
         masks = torch.as_tensor(masks)
         weights["psnr_mask"] = masks.float() if masks.is_floating_point() else masks.float()/255
     if landmarks_2d is not None:
-        seen = torch.ones(N, dtype=bool) if visible is None else torch.as_tensor(visible).bool()
+        seen = torch.ones(N, dtype=bool) if visible is None else torch.as_tensor(visible).bool().cpu()
         weights["psnr_face"] = box_mask(face_box(landmarks_2d), (H, W)) * seen[:, None, None]
     for name, w in weights.items():
         if w.shape != (N, H, W):

@@ -29,23 +29,29 @@ def check_arguments(tensors: dict, # by gsplat's names
     for name, shape in shapes.items():
         if name in tensors and tuple(tensors[name].shape) != (*batch, *shape):
             raise AssertionError(f"gsplat: {name} has shape {tuple(tensors[name].shape)}; {(*batch, *shape)} was expected")
-    if tuple(tensors["colors"].shape) not in ((*batch, N, D), (*batch, C, N, D)): raise AssertionError(f"gsplat: colors have shape {tuple(tensors['colors'].shape)}")
+    colors = tuple(tensors["colors"].shape)
+    if colors not in ((*batch, N, D), (*batch, C, N, D)): raise AssertionError(f"gsplat: colors have shape {colors}")
     return batch, N, C
 
 # %% ../../nbs/testing/pretend_gsplat.ipynb #d751f49a
 def gsplat_modules(gpu: PretendGPU) -> dict:
     "The modules that `import gsplat` finds on a pretended GPU."
-    def rasterization(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, colors: Tensor, viewmats: Tensor, Ks: Tensor, width: int, height: int,
-                      near_plane: float = .01, far_plane: float = 1e10, radius_clip: float = 0., eps2d: float = .3, sh_degree=None, packed: bool = True, tile_size: int = 16,
-                      backgrounds: Tensor | None = None, render_mode: str = "RGB", sparse_grad: bool = False, absgrad: bool = False, rasterize_mode: str = "classic",
-                      channel_chunk: int = 32, distributed: bool = False, camera_model: str = "pinhole", segmented: bool = False, covars=None):
+    def rasterization(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, colors: Tensor, viewmats: Tensor, Ks: Tensor,
+                      width: int, height: int, near_plane: float = .01, far_plane: float = 1e10, radius_clip: float = 0.,
+                      eps2d: float = .3, sh_degree=None, packed: bool = True, tile_size: int = 16, backgrounds: Tensor | None = None,
+                      render_mode: str = "RGB", sparse_grad: bool = False, absgrad: bool = False, rasterize_mode: str = "classic",
+                      channel_chunk: int = 32, distributed: bool = False, camera_model: str = "pinhole", segmented: bool = False,
+                      covars=None):
         "As gsplat documents it: render_colors [..., C, H, W, X], render_alphas [..., C, H, W, 1], meta."
-        unlike = dict(far_plane=far_plane != 1e10, radius_clip=radius_clip != 0, eps2d=eps2d != .3, sh_degree=sh_degree is not None, sparse_grad=sparse_grad, absgrad=absgrad,
-                      rasterize_mode=rasterize_mode != "classic", distributed=distributed, camera_model=camera_model != "pinhole", segmented=segmented, covars=covars is not None)
+        unlike = dict(far_plane=far_plane != 1e10, radius_clip=radius_clip != 0, eps2d=eps2d != .3, sh_degree=sh_degree is not None,
+                      sparse_grad=sparse_grad, absgrad=absgrad, rasterize_mode=rasterize_mode != "classic", distributed=distributed,
+                      camera_model=camera_model != "pinhole", segmented=segmented, covars=covars is not None)
         for name, differs in unlike.items():
             if differs: raise NotImplementedError(f"the stand-in for gsplat knows only the default of {name}")
-        if render_mode not in ("RGB", "RGB+D"): raise NotImplementedError(f"the stand-in for gsplat knows render_mode RGB and RGB+D, not {render_mode}")
-        tensors = dict(means=means, quats=quats, scales=scales, opacities=opacities, colors=colors, viewmats=viewmats, Ks=Ks) | (dict(backgrounds=backgrounds) if backgrounds is not None else {})
+        if render_mode not in ("RGB", "RGB+D"):
+            raise NotImplementedError(f"the stand-in for gsplat knows render_mode RGB and RGB+D, not {render_mode}")
+        tensors = dict(means=means, quats=quats, scales=scales, opacities=opacities, colors=colors, viewmats=viewmats, Ks=Ks)
+        if backgrounds is not None: tensors["backgrounds"] = backgrounds
         X = colors.shape[-1] + (render_mode == "RGB+D")
         batch, N, C = check_arguments(tensors, min(X, channel_chunk))
         if packed and batch: raise AssertionError("gsplat: packed takes no batch dimensions")
@@ -55,7 +61,8 @@ def gsplat_modules(gpu: PretendGPU) -> dict:
             for b in range(math.prod(batch)):
                 one = {k: x[b].cpu() for k, x in flat.items()}
                 ground = one.pop("backgrounds", None)
-                if ground is not None and bool((ground != ground[:1]).any()): raise NotImplementedError("the stand-in for gsplat knows one background for all cameras")
+                if ground is not None and bool((ground != ground[:1]).any()):
+                    raise NotImplementedError("the stand-in for gsplat knows one background for all cameras")
                 s = splat(*one.values(), (height, width), None if ground is None else ground[0], near=near_plane, backend="cpu")
                 parts.append((torch.cat([s.features, s.depth], -1) if render_mode == "RGB+D" else s.features, s.alpha))
             image, alpha = (torch.stack(x).reshape(*batch, C, height, width, -1).cuda() for x in zip(*parts))

@@ -18,7 +18,8 @@ def check_tensor(name: str, x, dtype, shape: tuple):
     if not isinstance(x, Tensor) or not x.is_cuda: raise ValueError(f"nvdiffrast: {name} must be a CUDA tensor")
     if x.dtype != dtype: raise RuntimeError(f"nvdiffrast: {name} must be {dtype}, but it is {x.dtype}")
     if not x.is_contiguous(): raise RuntimeError(f"nvdiffrast: {name} must be contiguous")
-    if x.dim() != len(shape) or any(n not in (None, m) for n, m in zip(shape, x.shape)) or 0 in x.shape: raise RuntimeError(f"nvdiffrast: {name} has shape {list(x.shape)}; {list(shape)} was expected")
+    if x.dim() != len(shape) or any(n not in (None, m) for n, m in zip(shape, x.shape)) or 0 in x.shape:
+        raise RuntimeError(f"nvdiffrast: {name} has shape {list(x.shape)}; {list(shape)} was expected")
 
 def homogeneous(pos: Tensor, size: tuple) -> tuple: # [B, V, 4] -> [B, V, 3] homogeneous pixels, the near plane's w
     "Clip space as our kernels take it."
@@ -26,7 +27,7 @@ def homogeneous(pos: Tensor, size: tuple) -> tuple: # [B, V, 4] -> [B, V, 3] hom
     h = torch.stack([size[1]/2*(x + w), size[0]/2*(y + w), w], -1)
     with torch.no_grad():
         if bool((z >= -w).all()): return h, 1e-6
-        a = torch.stack([w.flatten(), torch.ones_like(w.flatten())], 1).double()         # z = p w + q in a perspective projection, and z = -w at the near plane
+        a = torch.stack([w.flatten(), torch.ones_like(w.flatten())], 1).double()      # z = p w + q in perspective; z = -w at the near plane
         p, q = torch.linalg.lstsq(a, z.flatten().double()[:, None]).solution[:, 0].tolist()
         return h, max(1e-6, -q/(p + 1))
 
@@ -52,21 +53,26 @@ def nvdiffrast_modules(gpu: PretendGPU) -> dict:
     def rasterize_(glctx, pos: Tensor, tri: Tensor, resolution, ranges=None, grad_db: bool = True):
         "rast [B, H, W, 4] and an empty tensor in the place of the image-space derivatives."
         if not isinstance(glctx, RasterizeCudaContext): raise TypeError("nvdiffrast: glctx must be a rasterizer context")
-        if ranges is not None or grad_db: raise NotImplementedError("the stand-in for nvdiffrast knows neither ranges nor image-space derivatives; give grad_db=False")
+        if ranges is not None or grad_db:
+            raise NotImplementedError("the stand-in for nvdiffrast knows neither ranges nor image-space derivatives; give grad_db=False")
         check_tensor("pos", pos, torch.float32, (None, None, 4)); check_tensor("tri", tri, torch.int32, (None, 3))
         size = tuple(resolution)
-        if len(size) != 2 or min(size) < 1 or not all(type(n) is int for n in size): raise ValueError(f"nvdiffrast: resolution is {resolution}; (height, width) was expected")
+        if len(size) != 2 or min(size) < 1 or not all(type(n) is int for n in size):
+            raise ValueError(f"nvdiffrast: resolution is {resolution}; (height, width) was expected")
         with gpu.unnoticed():
             p, t = pos.cpu(), tri.cpu()
             _, _, f = draw(p, t, size)
             z, w = interpolate(p[..., 2:].contiguous(), f, t.long()).unbind(-1)
-            rast = torch.stack([f.bary[..., 0], f.bary[..., 1], torch.where(f.face_ids >= 0, z/torch.where(w == 0, 1., w), 0.), (f.face_ids + 1).to(p.dtype)], -1)
+            depth = torch.where(f.face_ids >= 0, z/torch.where(w == 0, 1., w), 0.)
+            rast = torch.stack([f.bary[..., 0], f.bary[..., 1], depth, (f.face_ids + 1).to(p.dtype)], -1)
             return rast.cuda(), torch.empty(0, device="cuda")
 
     def interpolate_(attr: Tensor, rast: Tensor, tri: Tensor, rast_db=None, diff_attrs=None):
         "attr [1 or B, V, C] at every pixel [B, H, W, C], 0 where there is no triangle."
-        if rast_db is not None or diff_attrs is not None: raise NotImplementedError("the stand-in for nvdiffrast knows no image-space derivatives")
-        check_tensor("attr", attr, torch.float32, (None, None, None)); check_tensor("rast", rast, torch.float32, (None, None, None, 4)); check_tensor("tri", tri, torch.int32, (None, 3))
+        if rast_db is not None or diff_attrs is not None:
+            raise NotImplementedError("the stand-in for nvdiffrast knows no image-space derivatives")
+        check_tensor("attr", attr, torch.float32, (None, None, None)); check_tensor("tri", tri, torch.int32, (None, 3))
+        check_tensor("rast", rast, torch.float32, (None, None, None, 4))
         if len(attr) not in (1, len(rast)): raise RuntimeError(f"nvdiffrast: attr is of {len(attr)} meshes, rast of {len(rast)}")
         with gpu.unnoticed():
             r = rast.cpu()
@@ -74,16 +80,19 @@ def nvdiffrast_modules(gpu: PretendGPU) -> dict:
 
     def antialias_(color: Tensor, rast: Tensor, pos: Tensor, tri: Tensor, topology_hash=None, pos_gradient_boost: float = 1.):
         "color [B, H, W, C] with silhouettes blended."
-        if topology_hash is not None or pos_gradient_boost != 1: raise NotImplementedError("the stand-in for nvdiffrast knows only the defaults of topology_hash and pos_gradient_boost")
+        if topology_hash is not None or pos_gradient_boost != 1:
+            raise NotImplementedError("the stand-in for nvdiffrast knows only the defaults of topology_hash and pos_gradient_boost")
         check_tensor("pos", pos, torch.float32, (None, None, 4)); check_tensor("tri", tri, torch.int32, (None, 3))
         B, H, W = (len(pos), *rast.shape[1:3])
         check_tensor("color", color, torch.float32, (B, H, W, None)); check_tensor("rast", rast, torch.float32, (B, H, W, 4))
         with gpu.unnoticed():
             p, t = pos.cpu(), tri.cpu().long()
             h, near, f = draw(p, t, (H, W))
-            if bool((f.face_ids + 1 != rast[..., 3].cpu().round().long()).any()): raise RuntimeError("nvdiffrast: rast is not of these positions and triangles")
+            if bool((f.face_ids + 1 != rast[..., 3].cpu().round().long()).any()):
+                raise RuntimeError("nvdiffrast: rast is not of these positions and triangles")
             return antialias(color.cpu(), f, h, t, torch.eye(4), torch.eye(3), near).cuda()
 
     package, module = types.ModuleType("nvdiffrast"), types.ModuleType("nvdiffrast.torch")
-    package.torch, module.RasterizeCudaContext, module.rasterize, module.interpolate, module.antialias = module, RasterizeCudaContext, rasterize_, interpolate_, antialias_
+    package.torch, module.RasterizeCudaContext = module, RasterizeCudaContext
+    module.rasterize, module.interpolate, module.antialias = rasterize_, interpolate_, antialias_
     return {"nvdiffrast": package, "nvdiffrast.torch": module}
