@@ -35,6 +35,7 @@ def timing_of(subject, # `data.capture_reader.Subject`
     whole = names[0] == subject.frames[0] and names[-1] == subject.frames[-1]
     start = 0. if whole else times[0]
     later = [t for t in subject.times.values() if t > times[-1]]
-    end = max(float(subject.clip.get("seconds", 0)), times[-1] + 1/float(rate)) if whole or not later else min(later)
+    clip = float(subject.clip.get("seconds", 0))
+    end = min(later) if later and not whole else clip if clip > times[-1] else times[-1] + 1/float(rate)
     sound = subject.path/SOUND
     return Timing((0., *(t - start for t in times[1:])), end - start, rate, sound if sound.is_file() else None, start)

@@ -24,8 +24,11 @@ def timeline(frames: np.ndarray, # [T, H, W, 3] uint8
             ) -> tuple:          # source [T] int, shot [T] int
     "For every frame the earliest frame it merely repeats (itself, mostly), and the number of its shot."
     size = tuple(max(1, round(96*n/min(frames.shape[1:3]))) for n in frames.shape[2:0:-1])
-    small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA).astype(np.float32) for f in frames]
-    d = np.array([np.inf] + [np.abs(b - a).mean() for a, b in zip(small, small[1:])])
+    d, before = np.full(len(frames), np.inf), None
+    for t, f in enumerate(frames):
+        small = cv2.resize(f, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        if before is not None: d[t] = np.abs(small - before).mean()
+        before = small
     m = np.r_[np.inf, median_filter(d[1:], 11, mode="reflect")] if len(d) > 1 else d
     source = np.arange(len(frames))
     for t in range(1, len(frames)):

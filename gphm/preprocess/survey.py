@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['SMALL', 'LOOKS', 'MOST', 'looked_at', 'survey_source', 'Plan', 'spread_frames', 'plan_source', 'face_area']
 
-# %% ../../nbs/preprocess/survey.ipynb #0e63a1cd
+# %% ../../nbs/preprocess/survey.ipynb #506daad6
 from dataclasses import dataclass
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..capture.frame_file import FrameFile
 from ..capture.source import Source, cut, fit_within, pick
 from ..core import GPHMError, log
 from .crop import picture_area
@@ -35,17 +36,18 @@ def _canvas(image: np.ndarray, size: tuple) -> np.ndarray:
 
 def survey_source(source: Source, progress: bool = False) -> Survey:
     "Read a source once, small."
-    size, finder, keep = fit_within(source.size, SMALL), CutFinder(), {}
+    size, finder, have = fit_within(source.size, SMALL), CutFinder(), []
     thin = max(1, len(source)//(8*LOOKS)) if source.moving else 1                     # of very long videos not all small frames are kept
+    small = FrameFile((len(source)//thin + 1, *size, 3))                              # small arrays kept between large ones would scatter the memory
     for n, image in tqdm(source.read(), desc="looking", total=len(source), disable=not progress, leave=False):
-        small = cut(image, size=fit_within(image.shape[:2], SMALL))
-        if source.moving: finder.add(n, small)
-        if n % thin == 0 or n in finder.cuts[-1:]: keep[n] = _canvas(small, size)
-    if not keep: raise GPHMError(f"{source.path} holds no frame that can be decoded; record or download it again")
-    have, rate = np.array(sorted(keep)), float(source.rate or 25) if source.moving else 0.
+        image = cut(image, size=fit_within(image.shape[:2], SMALL))
+        if source.moving: finder.add(n, image)
+        if n//thin >= len(have) or not have: small[len(have)] = _canvas(image, size); have.append(n)
+    if not have: raise GPHMError(f"{source.path} holds no frame that can be decoded; record or download it again")
+    have, rate = np.array(have), float(source.rate or 25) if source.moving else 0.
     wanted = looked_at(len(source), rate, finder.cuts) if source.moving else have
-    index = np.unique(have[np.abs(have[None] - wanted[:, None]).argmin(1)])
-    return Survey(index, np.stack([keep[n] for n in index]), len(source), list(finder.cuts), rate)
+    rows = np.unique(np.abs(have[None] - wanted[:, None]).argmin(1))
+    return Survey(have[rows], small[rows], len(source), list(finder.cuts), rate)
 
 # %% ../../nbs/preprocess/survey.ipynb #dbe18f2b
 @dataclass(frozen=True, eq=False)
