@@ -83,7 +83,8 @@ def np_of(path):
 def run_notebook(name, **parameters):
     "The code cells of a notebook in this process, with other parameters: where papermill's kernel would know nothing of a pretended GPU."
     import nbformat
-    scope = {"__name__": "__main__"}
+    from IPython.display import display
+    scope = {"__name__": "__main__", "display": display}
     for cell in nbformat.read(f"nbs/{name}.ipynb", 4).cells:
         if cell.cell_type != "code": continue
         exec(compile(cell.source, f"{name} {cell.id}", "exec"), scope)
