@@ -83,7 +83,9 @@ def see_face(plan: Plan, detector: str = "mediapipe", progress: bool = False) ->
     if not got: raise GPHMError(f"none of the {len(plan.numbers)} frames of {source.path} can be decoded; record or download it again")
     frames.shape = (len(got), *size, 3)
     gap = float(np.median(np.diff(source.times[plan.numbers]))) if source.video is not None and len(plan.numbers) > 1 else 0.
-    seen = detect_landmarks(frames, source.moving and gap <= TRACKED, name=source.name, progress=progress, detector=detector, shot=plan.shot[got])
+    tracked = source.moving and gap <= TRACKED                                       # frames far apart in time are treated as photographs of one camera
+    shot = plan.shot[got] if tracked else np.arange(len(got))
+    seen = detect_landmarks(frames, tracked, name=source.name, progress=progress, detector=detector, shot=shot)
     points = (seen.points/zoom + area[:2]).astype(np.float32)
     mesh = np.concatenate([seen.mesh[..., :2]/zoom + area[:2], seen.mesh[..., 2:]/zoom.mean()], -1).astype(np.float32)
     box, middle = plan.box[got], points[:, 27:].mean(1)
