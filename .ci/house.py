@@ -1,5 +1,5 @@
 """The checks of .ci/run that are easier said in Python; `house.py NAME arguments`, without a name the static ones."""
-import json, re, shutil, subprocess, sys
+import json, math, re, shutil, subprocess, sys
 from pathlib import Path
 
 def static():
@@ -48,6 +48,75 @@ def video(path):
     assert len(frames) > 1 and frames[0].std() > 5, (len(frames), frames[0].std())
     assert "ynthetic" in mark, mark
 
+def photos(folder, count):
+    "Photos of a synthetic person before a coloured wall, from several sides: one, or a folder of some."
+    from PIL import Image
+    from gphm.preprocess.rehearsal import rehearse
+    folder, count = Path(folder), int(count)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, frame in enumerate(rehearse(count, count, 256, (5, 25, 4), (120, 140, 160)).frames): Image.fromarray(frame).save(folder/f"photo {i}.jpg", quality=92)
+
+def given(run, count):
+    "An avatar of photos: nothing is called a test, what was scored are the photos, nine directions are drawn; its reenactment says the same."
+    from PIL import Image
+    run, count = Path(run), int(count)
+    summary = json.loads((run/"summary.json").read_text())
+    assert summary["scored"] == "given pictures, which were trained on" and summary["train/frames"] == summary["given/frames_scored"] == count, summary
+    assert not any(k.startswith(("test/", "fit/", "train/psnr")) for k in summary), list(summary)
+    low = dict(psnr=12, psnr_face=12, ssim=.5)
+    assert all(summary[f"given/{k}"] > v for k, v in low.items()) and summary["given/psnr"] > summary["given/fit/psnr"] and 0 < summary["given/lpips"] < .5, summary
+    kept = {kind: sorted((run/"scored"/kind).iterdir()) for kind in ("truth", "render", "mask")}
+    assert all(len(v) == count for v in kept.values()), kept
+    truth, render = ([np_of(q) for q in kept[k]] for k in ("truth", "render"))
+    again = sum(-10*math.log10(((a - b)**2).mean()) for a, b in zip(truth, render))/count
+    assert abs(again - summary["given/psnr"]) < .01, (again, summary["given/psnr"])          # scored/ is what was scored
+    with Image.open(run/"directions.png") as im: assert im.size == (9*summary["resolution"], summary["resolution"]), im.size
+    driven = json.loads((run/"reenact-self"/"summary.json").read_text())
+    assert driven["scored"] == summary["scored"] and abs(driven["given/psnr"] - summary["given/psnr"]) < 1e-3 and "test/psnr" not in driven, driven
+
+def np_of(path):
+    "A picture as numbers in [0, 1]."
+    import numpy as np
+    from PIL import Image
+    with Image.open(path) as im: return np.asarray(im, dtype=float)/255
+
+def run_notebook(name, **parameters):
+    "The code cells of a notebook in this process, with other parameters: where papermill's kernel would know nothing of a pretended GPU."
+    import nbformat
+    scope = {"__name__": "__main__"}
+    for cell in nbformat.read(f"nbs/{name}.ipynb", 4).cells:
+        if cell.cell_type != "code": continue
+        exec(compile(cell.source, f"{name} {cell.id}", "exec"), scope)
+        if "parameters" in cell.metadata.get("tags", []): scope |= parameters
+    return scope
+
+def pretend(folder, prior, data):
+    "Both stages by launch, by the notebook with its scores, and an avatar of a photo, on a machine that believes it has a GPU."
+    import time
+    from gphm.testing.pretend_gpu import PretendGPU
+    from gphm.testing.pretend_gsplat import gsplat_modules
+    from gphm.testing.pretend_nvdiffrast import nvdiffrast_modules
+    from gphm.training import launch
+    folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
+    short = dict(guiding_steps=6, gaussian_steps=6, sphere_steps=20, teacher_steps=4, reading_steps=4, handover_steps=4, face_steps=2, validate_every=3, save_every=3)
+    few = dict(preset="smoke", data_dir=data, device="cuda")
+    avatar = dict(preset="smoke", device="cuda", data_dir=str(folder/"captures"))
+    jobs = dict(launch=lambda: launch.main([f"{k}={v}" for k, v in (few | short | dict(run_dir=folder/"launch")).items()]),
+                train_gaussian=lambda: run_notebook("train_gaussian", **few, run_dir=str(folder/"notebook"), steps=6),
+                photo=lambda: run_notebook("reconstruct_avatar", **avatar, prior=prior, source=str(folder/"photo 0.jpg"), run_dir=str(folder/"photo"), steps=20, resolution=64, consent="nobody is shown"),
+                reenact=lambda: run_notebook("reenact", **avatar, avatar=str(folder/"photo")))
+    photos(folder, 1)
+    with PretendGPU(gsplat_modules, nvdiffrast_modules) as gpu:
+        for name, job in jobs.items():
+            start = time.perf_counter()
+            try: job()
+            except Exception as e: raise AssertionError(f"{name} stopped on a pretended GPU: {type(e).__name__}: {e}") from e
+            print(f"{name}: {time.perf_counter() - start:.0f} s, {dict(gpu.counts)}", flush=True); gpu.counts.clear()
+    for run in ("notebook", "photo"):
+        summary = json.loads((folder/run/"summary.json").read_text())
+        assert summary["device"].startswith("cuda") and summary["backend"] == "gsplat+nvdiffrast", summary
+    given(folder/"photo", 1)
+
 def wheel(site):
     "Every module of the installed wheel imports; the assets are those of the wheel."
     import importlib, pkgutil
@@ -89,4 +158,4 @@ def bad(folder, run, data):
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:] or ["static"]
-    {f.__name__: f for f in (static, same, example, video, wheel, bad)}[name](*arguments)
+    {f.__name__: f for f in (static, same, example, video, photos, given, pretend, wheel, bad)}[name](*arguments)

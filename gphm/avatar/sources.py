@@ -18,7 +18,8 @@ from ..data.clips import write_clips
 from ..data.frames import FrameSet, load_frames
 from ..capture.source import read_frames
 from ..preprocess.ibug import detector_name
-from ..preprocess.landmarks import detect_landmarks
+from ..preprocess.following import find_faces
+from ..preprocess.landmarks import NoFace
 from ..preprocess.video import fingerprint, video_to_capture
 from ..prior import SHIPPED, load_guiding, load_prior
 from ..training.checkpoint import load_model
@@ -43,9 +44,9 @@ def find_guiding(prior: str, device="cpu"):
 
 # %% ../../nbs/avatar/sources.ipynb #92e5df7e
 def look_at_source(path: Path, frames: int = 8):
-    "Read a few frames and find a face in them; raises the sentence that preprocessing would raise."
-    pixels, _ = read_frames(path, frames)
-    detect_landmarks(pixels[np.unique(np.linspace(0, len(pixels) - 1, frames).round().astype(int))], video=False, name=path.name)
+    "Read a few frames and find a face in them, whichever way up; raises the sentence that preprocessing would raise."
+    pixels, _ = read_frames(path, frames, side=640)
+    if not any(len(find_faces(np.rot90(f, turn))) for turn in range(4) for f in pixels): raise NoFace(f"no face was found in {path.name}: {len(pixels)} frames looked at; a face turned less than about 60 degrees was expected")
 
 def capture_folder(stem: str, resolution: int, frames=None, **options) -> str:
     "The name of a source's capture: options that are not the defaults give another folder."
@@ -55,7 +56,7 @@ def capture_folder(stem: str, resolution: int, frames=None, **options) -> str:
     return "-".join([stem, str(resolution), *([str(frames)] if frames else []), *mark])
 
 def capture_of(source, data_dir, resolution: int, frames=None, consent: str | None = None,
-               **options) -> Captures: # of `video_to_capture`: matte, plate, detector, morphable, focal
+               **options) -> Captures: # of `video_to_capture`: matte, plate, detector, morphable, focal, person
     "The capture of a source, made if there is none; `consent` None: nobody becomes an avatar here."
     path = resolve(source)
     if (path/"dataset.json").is_file(): return open_captures(path)

@@ -84,7 +84,7 @@ def score_frames(truth,              # [N, H, W, 3] uint8, or float in [0, 1], o
         masks = torch.as_tensor(masks)
         weights["psnr_mask"] = masks.float() if masks.is_floating_point() else masks.float()/255
     if landmarks_2d is not None:
-        seen = torch.ones(N, dtype=bool) if visible is None else torch.as_tensor(visible).bool()
+        seen = torch.ones(N, dtype=bool) if visible is None else torch.as_tensor(visible).bool().cpu()
         weights["psnr_face"] = box_mask(face_box(landmarks_2d), (H, W)) * seen[:, None, None]
     for name, w in weights.items():
         if w.shape != (N, H, W):
@@ -102,8 +102,8 @@ def score_frames(truth,              # [N, H, W, 3] uint8, or float in [0, 1], o
 # %% ../../nbs/evaluation/metrics.ipynb #5b63f0fc
 def save_scored(run_dir, truth, render, mask, names, limit: int = 200) -> list:
     "Write `scored/{truth,render,mask}/<name>.png` (at most `limit`, evenly spaced) and return the names kept."
-    truth, render = _pictures(truth, "truth"), _pictures(render, "render")
-    mask = torch.as_tensor(mask)
+    truth, render = _pictures(truth, "truth").cpu(), _pictures(render, "render").cpu()
+    mask = torch.as_tensor(mask).cpu()
     mask = mask.float()/(1 if mask.is_floating_point() else 255)
     names = [str(n).replace("/", "_") for n in names]
     _same(truth, render)

@@ -19,11 +19,13 @@ from ..core import GPHMError
 from ..data.camera_rigs import camera_rig, studio_camera
 from ..geometry.camera import project
 from ..geometry.pose import invert_pose
-from . import video
+from ..capture.source import open_source
+from . import clip as clips
 from .filming import film, seen_by
 from .landmarks import detect_landmarks, eye_distance
 from .matting import matte_frames
 from .multiview import fit_views
+from .survey import plan_source
 from .subject import nothing_found
 from .tracking import fit_clip
 
@@ -143,10 +145,12 @@ def stopwatch(module, names):
         for n in names: setattr(module, n, kept[n])
 
 def study_clip(source, resolution: int = 256, **options) -> dict:
-    "A real clip through `prepare_clip`: share of frames kept, reprojection, jitter, milliseconds a frame of each stage."
-    with stopwatch(video, ("read_frames", "detect_landmarks", "matte_frames", "fit_clip")) as spent:
-        clip = video.prepare_clip(source, resolution=resolution, progress=False, **options)
-    fit, T = clip.fit, len(clip.frames)
+    "A real clip through `plan_source` and `prepare_plan`: share of frames kept, reprojection, jitter, milliseconds a frame of each stage."
+    begin = time.perf_counter()
+    plan = plan_source(open_source(source))
+    looked = time.perf_counter() - begin
+    with stopwatch(clips, ("see_face", "cut_windows", "matte_clip", "fit_clip")) as spent: clip = clips.prepare_plan(plan, resolution, progress=False, **options)
+    fit, T, spent = clip.fit, len(clip.frames), dict(look=looked) | spent
     return dict(frames=T, size=clip.frames.shape[1], kept=len(fit.index)/T, **measure_reprojection(fit.project(fit.canonical), clip.landmarks.points[fit.index]),
                 **(measure_jitter(fit.R, fit.t, fit.scale) if clip.video and len(fit.index) > 4 else {}), **{f"ms_{k.split('_')[0]}": 1000*v/T for k, v in spent.items()})
 
