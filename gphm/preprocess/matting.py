@@ -24,7 +24,7 @@ def segment_person(frames, # [T, H, W, 3] uint8, or a list of such frames
                    progress: bool = False, model: int = 0, # 0 general, 1 landscape
                   ) -> np.ndarray: # [T, H, W] float32
     "Soft masks by MediaPipe's selfie segmentation."
-    own = threading.local()                                              # a network belongs to one thread
+    own = threading.local()                                              # threads that share a network wait for each other
     def mask(frame):
         if not hasattr(own, "network"): own.network = PersonSegmenter(model)
         return own.network.process(frame)
