@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SIDE', 'SPREAD', 'COLOURS', 'head_picture', 'proportions', 'places', 'colours', 'describe_looks', 'describe_dlib',
-           'Judge', 'find_judge']
+           'describe_both', 'Judge', 'find_judge']
 
 # %% ../../nbs/preprocess/identity.ipynb #75644364
 import functools
@@ -59,7 +59,7 @@ def colours(picture: np.ndarray, mesh: np.ndarray) -> np.ndarray: # [H, W, 3] ui
     at = {k: np.median(lab[tuple(np.round(p - .5).astype(int).clip(0, limit).T[::-1])], 0) for k, p in places(mesh).items()}
     return np.concatenate([at[k] - (0 if k in ("skin", "clothes") else at["skin"]) for k in COLOURS])
 
-# %% ../../nbs/preprocess/identity.ipynb #c385bc13
+# %% ../../nbs/preprocess/identity.ipynb #be6baac0
 def describe_looks(pictures: np.ndarray) -> np.ndarray: # [N, S, S, 3] uint8 of `head_picture` -> [N, 42] in spreads, NaN without a face
     "Proportions and colours of heads."
     spread = np.r_[list(SPREAD.values()), np.concatenate(list(COLOURS.values()))]
@@ -81,8 +81,11 @@ def describe_dlib(pictures: np.ndarray) -> np.ndarray: # [N, S, S, 3] uint8 -> [
         boxes, scores, _ = detector.run(np.ascontiguousarray(picture), 1, 0.)
         if len(boxes): out[i] = _recogniser().compute_face_descriptor(picture, predictor(picture, boxes[int(np.argmax(scores))]))
     return out
+def describe_both(pictures: np.ndarray) -> np.ndarray: # [N, S, S, 3] uint8 -> [N, 170], NaN where either sees no face
+    "Both, each in units of its own middle threshold."
+    return np.concatenate([describe_dlib(pictures)/.48, describe_looks(pictures)/2.7], 1)/2**.5
 
-# %% ../../nbs/preprocess/identity.ipynb #52caabf2
+# %% ../../nbs/preprocess/identity.ipynb #f2d0ea81
 @dataclass(frozen=True)
 class Judge:
     "A descriptor and its two thresholds."
@@ -103,11 +106,13 @@ class Judge:
         d = np.linalg.norm(a - b)
         return "same" if d <= self.same else "other" if d >= self.other else "unknown"
 
-def find_judge(name: str = "",            # "dlib", "looks", or "": the better one that is here
+def find_judge(name: str = "",            # "both", "dlib", "looks", or "": the best one that is here
                photographs: bool = False, # pictures of different days
               ) -> Judge:
-    "dlib where it and its weights are installed, else our own."
-    if name not in ("", "dlib", "looks"): raise GPHMError(f"unknown face descriptor {name!r}; use 'dlib' or 'looks'")
-    if name == "dlib" or (not name and package_folder("dlib") and local_weights("dlib-descriptor") and local_weights("dlib68")):
-        return Judge("dlib", describe_dlib, *((.6, .6) if photographs else (.44, .52)))
-    return Judge("looks", describe_looks, *((0., 4.5) if photographs else (2.4, 3.)))
+    "Both descriptors where dlib and its weights are installed, else our own; for photographs dlib's alone, since clothes and lamps change."
+    if name not in ("", "both", "dlib", "looks"): raise GPHMError(f"unknown face descriptor {name!r}; use 'both', 'dlib' or 'looks'")
+    here = package_folder("dlib") and local_weights("dlib-descriptor") and local_weights("dlib68")
+    name = name or ("looks" if not here else "dlib" if photographs else "both")
+    if name == "dlib": return Judge(name, describe_dlib, *((.6, .6) if photographs else (.44, .52)))
+    if name == "both": return Judge(name, describe_both, .87, 1.05)
+    return Judge(name, describe_looks, *((0., 4.5) if photographs else (2.4, 3.)))
