@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FACE', 'TRACKED', 'CHUNK', 'Clip', 'hide_faces', 'see_face', 'see_photographs', 'find_windows', 'window_size',
-           'in_window', 'cut_windows', 'matte_clip', 'prepare_frames', 'tell_lost', 'prepare_plan', 'frame_rate',
-           'read_plate']
+           'in_window', 'cut_windows', 'matte_clip', 'prepare_frames', 'leave_out', 'tell_lost', 'prepare_plan',
+           'frame_rate', 'read_plate']
 
 # %% ../../nbs/preprocess/clip.ipynb #b64d1a02
 from dataclasses import dataclass, field, replace
@@ -23,6 +23,8 @@ from .landmarks import Landmarks, NoFace, detect_landmarks
 from .matting import choose_matte, matte_frames
 from .morphable import MorphableModel
 from .neighbours import mask_neighbours
+from .occlusion import covered_frames, occluded
+from .quality import broken_mattes, clean_matte, matte_quality, too_little
 from .survey import Plan, face_area
 from .tracking import fit_clip
 
@@ -141,6 +143,7 @@ def cut_windows(plan: Plan, got: np.ndarray, windows: np.ndarray, size: int, pro
 # %% ../../nbs/preprocess/clip.ipynb #a3e84158
 def matte_clip(frames, method: str, shot: np.ndarray, plate=None, progress: bool = False,
                own=None, others=None, # [T, 4], T of [m, 4]: faces in pixels of the frames
+               points=None,           # [T, 68, 2] landmarks, to clean the mattes by
                overlap: int = 3) -> tuple[FrameFile, str]:
     "(alpha [T, S, S] 0..1, the method used) for frames in any number."
     T, S = len(frames), frames.shape[1]
@@ -152,7 +155,9 @@ def matte_clip(frames, method: str, shot: np.ndarray, plate=None, progress: bool
             piece, method = matte_frames(frames[low:high], method, shot[low:high], progress=progress and T <= part, plate=plate)
             for i in range(start, min(T, start + part)):
                 a = piece[i - low]
-                alpha[i] = mask_neighbours(a, others[i], own[i], frames[i]) if others is not None and len(others[i]) else a
+                if others is not None and len(others[i]): a = mask_neighbours(a, others[i], own[i], frames[i])
+                if points is not None and np.isfinite(points[i]).all(): a = clean_matte(a, np.r_[points[i].min(0), points[i].max(0)])
+                alpha[i] = a
                 bar.update(1)
     return alpha, method
 
@@ -173,6 +178,10 @@ def prepare_frames(pixels: np.ndarray,   # [T, H, W, 3] uint8
     alpha, how = matte_clip(frames, matte, seen.shot if video else np.arange(len(frames)), None if plate is None else shrink(plate), progress)
     fit = fit_clip(frames, alpha, seen, focal and focal*zoom, ((W/2 - x0)*zoom, (H/2 - y0)*zoom), model, video=video, progress=progress)
     return Clip(frames, alpha, seen, fit, fps, np.flatnonzero(~seen.found).tolist(), (x0, y0, side), how, video, np.arange(len(frames)))
+
+def leave_out(seen: Landmarks, which: np.ndarray) -> Landmarks:
+    "Landmarks without those of some frames [T] bool."
+    return replace(seen, found=seen.found & ~which, confidence=seen.confidence*~which)
 
 def tell_lost(seen: Landmarks, name: str):
     lost = np.flatnonzero(~seen.found).tolist()
@@ -195,10 +204,20 @@ def prepare_plan(plan: Plan, resolution: int = 256, matte: str = "auto", focal: 
     faces = lambda box, k: (box - np.tile(windows[k, :2], 2))*(size/windows[k, 2])
     own, others = np.stack([faces(plan.box[g], k) for k, g in enumerate(got)]), [faces(plan.others[g], k) for k, g in enumerate(got)]
     shot = seen.shot if source.moving else np.arange(len(got))
-    alpha, how = matte_clip(frames, matte, shot, None if room is None else cut(room, (*windows[0, :2], *(windows[0, :2] + windows[0, 2])), (size, size)), progress, own, others)
+    covered = covered_frames(occluded(frames, np.where(seen.found[:, None, None], seen.mesh, np.nan))) if source.moving else np.zeros(len(got), bool)
+    room = None if room is None else cut(room, (*windows[0, :2], *(windows[0, :2] + windows[0, 2])), (size, size))
+    alpha, how = matte_clip(frames, matte, shot, room, progress, own, others, seen.points)
+    quality = matte_quality(alpha, np.where(seen.found[:, None, None], seen.points, np.nan))
+    broken = broken_mattes(quality) & ~covered if source.moving else np.zeros(len(got), bool)
+    for sentence in too_little(seen.points, frames, broken) if zoom >= 1 and source.moving else []: log.warning(f"{name}: {sentence}")
+    lost, dropped = np.flatnonzero(~seen.found).tolist(), {k: int(v.sum()) for k, v in {"face covered": covered & seen.found, "broken matte": broken & seen.found}.items() if v.any()}
+    for reason, count in dropped.items(): log.info(f"{name}: {reason} in {count} of {len(got)} frames; they are left out")
+    seen = leave_out(seen, covered | broken)
+    if not seen.found.any(): raise GPHMError(f"{name}: of {len(got)} frames none can be used ({', '.join(f'{k}: {v}' for k, v in dropped.items())}); film the face uncovered, larger, before a plain wall")
     center = ((W/2 - windows[0, 0])*zoom, (H/2 - windows[0, 1])*zoom) if source.moving or len(got) == 1 else (size/2, size/2)
     fit = fit_clip(frames, alpha, seen, focal and focal*zoom, center, model, video=source.moving, progress=progress)
-    return Clip(frames, alpha, seen, fit, frame_rate(plan), np.flatnonzero(~seen.found).tolist(), tuple(int(v) for v in windows[0]), how, source.moving, plan.numbers[got])
+    facts = dict(matte_in_the_face=float(np.nanmean(quality.face)), matte_holes=float(np.nanmax(quality.hole)), matte_pieces=float(np.nanmax(quality.apart)))
+    return Clip(frames, alpha, seen, fit, frame_rate(plan), lost, tuple(int(v) for v in windows[0]), how, source.moving, plan.numbers[got], dropped, facts)
 
 def frame_rate(plan: Plan) -> float:
     "Frames a second of those that are used; 0 for pictures."
