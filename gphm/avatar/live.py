@@ -15,7 +15,8 @@ from torch import Tensor
 from .avatar import Avatar
 from .live_pose import OneEuro, PoseTracker
 from .puppet import Puppet
-from ..core import GPHMError, resolve
+from ..capture.video import open_video, read
+from ..core import GPHMError
 from ..data.sample import crop_box, face_box, face_image
 from ..geometry.camera import orbit_camera
 from ..preprocess.fitting import FRONTAL
@@ -171,15 +172,15 @@ def quiet():
 def camera_frames(camera: int | str = 0, stop: threading.Event | None = None): # yields (RGB frame [H, W, 3] u8, seconds)
     "Frames of a camera (a number), the newest each time, or of a video file, every one; ends at the file's end or when `stop` is set."
     live, stop = isinstance(camera, int), stop or threading.Event()
-    name = f"camera {camera}" if live else resolve(camera).name
-    if not live and not resolve(camera).is_file(): raise GPHMError(f"{camera} does not exist; the number of a camera or a video file was expected")
-    with quiet(): source = cv2.VideoCapture(camera if live else str(resolve(camera)))
-    if not source.isOpened(): raise GPHMError(f"{name} could not be opened; connect a camera, close other programs that use it, or give a video file in its place" if live else f"{name} could not be read as a video; an mp4 or the number of a camera was expected")
+    if not live:
+        video = open_video(camera)
+        for n, image in read(video, strict=False):
+            if stop.is_set(): return
+            yield image, float(video.times[n])
+        return
+    with quiet(): source = cv2.VideoCapture(camera)
+    if not source.isOpened(): raise GPHMError(f"camera {camera} could not be opened; connect a camera, close other programs that use it, or give a video file in its place")
     try:
-        if not live:
-            fps, k = source.get(cv2.CAP_PROP_FPS) or 25., 0
-            while not stop.is_set() and (got := source.read())[0]: yield cv2.cvtColor(got[1], cv2.COLOR_BGR2RGB), k/fps; k += 1
-            return
         newest, fresh, start = [None], threading.Event(), time.perf_counter()
         def grab():
             while not stop.is_set():

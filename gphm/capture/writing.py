@@ -94,7 +94,7 @@ def write_video(path, frames: Iterable[np.ndarray], # uint8 [H, W, 3]
                     packets = iter(()) if container is None else add_sound(out, container, sound_from, seconds or float("inf"))
                 tick = count if ticks is None else ticks[count]
                 waiting = _mux_until(out, packets, waiting, float(tick*base))
-                _encode(out, stream, image, tick, base)
+                _encode(out, stream, image, tick, base, ticks[count + 1] - tick if ticks and count + 1 < len(ticks) else 1 if ticks is None else TICKS//25)
                 count += 1
             if stream is None: raise GPHMError(f"no frames were given for {path.name}; at least one was expected")
             step = 1 if ticks is None else min(TICKS//25, *np.diff(ticks), TICKS)
@@ -113,10 +113,11 @@ def _video_stream(out, image, base, gop, crf):
     stream.time_base = stream.codec_context.time_base = base
     for name in ("colorspace", "color_primaries", "color_trc"): setattr(stream.codec_context, name, 1)
     stream.codec_context.color_range = 1
+    if base == Fraction(1, TICKS): stream.codec_context.max_b_frames = 0        # stored in the order of showing, so that each packet knows how long it is shown
     stream.options = (dict(crf=str(crf)) if codec == "libx264" else {}) | (dict(g=str(gop)) if gop else {})
     return stream
 
-def _encode(out, stream, image, tick, base, step=0):
+def _encode(out, stream, image, tick, base, step):
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:stream.height, :stream.width]), format="rgb24")
     frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
     frame.pts, frame.time_base, frame.duration = tick, base, int(step)

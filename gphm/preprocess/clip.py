@@ -30,7 +30,7 @@ from .tracking import fit_clip
 
 FACE = 240       # pixels of a face at which landmarks are looked for
 TRACKED = .12    # seconds between frames up to which a face is tracked from one to the next
-CHUNK = 2e8      # bytes of frames that are matted at once
+CHUNK = 6e7      # bytes of frames that are matted at once
 
 @dataclass(frozen=True, eq=False)
 class Clip:
