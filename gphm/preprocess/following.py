@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from .face_networks import FaceDetector
 
-# %% ../../nbs/preprocess/following.ipynb #d4f21333
+# %% ../../nbs/preprocess/following.ipynb #7d262784
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray: # [..., 4+] both, x0, y0, x1, y1
     "Intersection over union of boxes."
     side = (np.minimum(a[..., 2:4], b[..., 2:4]) - np.maximum(a[..., :2], b[..., :2])).clip(0)
@@ -37,7 +37,7 @@ def find_faces(frame: np.ndarray # [H, W, 3] uint8
         if not kept or overlap(np.array(kept), row).max() < .3: kept.append(row)
     return np.array(sorted(kept, key=lambda r: -sides(r))).reshape(-1, 17)
 
-# %% ../../nbs/preprocess/following.ipynb #ad4ddb25
+# %% ../../nbs/preprocess/following.ipynb #ea999522
 @dataclass(frozen=True, eq=False)
 class Track:
     "One face followed through a shot."
@@ -60,7 +60,8 @@ def patch_colours(frame: np.ndarray, box: np.ndarray) -> np.ndarray: # [H, W, 3]
     (H, W), (x0, y0, x1, y1), out = frame.shape[:2], box[:4], []
     w, h = x1 - x0, y1 - y0
     for top, bottom, inset in ((.2, .8, .2), (-.3, 0, .2), (1.3, 1.7, 0.)):
-        cols, rows = np.round([x0 + inset*w, x1 - inset*w]).astype(int).clip(0, W), np.round([y0 + top*h, y0 + bottom*h]).astype(int).clip(0, H)
+        cols, rows = np.round([x0 + inset*w, x1 - inset*w]).astype(int).clip(0,
+                                                                      W), np.round([y0 + top*h, y0 + bottom*h]).astype(int).clip(0, H)
         part = frame[rows[0]:rows[1], cols[0]:cols[1]].reshape(-1, 3)
         out.append(part.mean(0) if len(part) else np.full(3, np.nan))
     return np.concatenate(out)
@@ -70,7 +71,8 @@ def _cost(track: dict, box, look, time) -> float:
     middle = lambda b: (b[:2] + b[2:4])/2
     step = np.linalg.norm(middle(box) - middle(last) - track["speed"]*min(tau, .4))/max(sides(last), 1.)
     change = np.abs(look - track["look"])
-    return step/(1 + tau) + abs(np.log(max(sides(box), 1.)/max(sides(last), 1.))) + (np.nanmean(change) if np.isfinite(change).any() else 0)/40
+    return step/(1 + tau) + abs(np.log(max(sides(box), 1.)/max(sides(last),
+                                                               1.))) + (np.nanmean(change) if np.isfinite(change).any() else 0)/40
 
 def follow_faces(frames: np.ndarray, # [N, h, w, 3] uint8
                  faces: list,        # N arrays [n, 17] of `find_faces`
@@ -97,5 +99,6 @@ def follow_faces(frames: np.ndarray, # [N, h, w, 3] uint8
             t["look"] = np.where(np.isfinite(look), .8*np.where(np.isfinite(t["look"]), t["look"], look) + .2*look, t["look"])
             t["rows"].append(k); t["boxes"].append(box); t["times"].append(times[k])
     tracks = [Track(np.array(t["rows"]), np.array(t["boxes"]), t["shot"]) for t in ended + active]
-    tracks = [t for t in tracks if t.boxes[:, 4].max() >= (.6 if len(t.rows) > 1 or len(frames) == 1 or shot[-1] == len(frames) - 1 else .75)]
+    single = len(frames) == 1 or shot[-1] == len(frames) - 1                           # photographs: a face is seen once
+    tracks = [t for t in tracks if t.boxes[:, 4].max() >= (.6 if single or len(t.rows) > 1 else .75)]
     return sorted(tracks, key=lambda t: -t.presence)

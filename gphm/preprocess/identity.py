@@ -33,10 +33,12 @@ def head_picture(frame: np.ndarray, # [H, W, 3] uint8
     M = np.float32([[zoom, 0, SIDE/2 - zoom*x], [0, zoom, SIDE/2 - zoom*y]])
     return cv2.warpAffine(frame, M, (SIDE, SIDE), flags=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-# %% ../../nbs/preprocess/identity.ipynb #36c44e3b
-SPREAD = {(133, 362): .022, (362, 263): .024, (129, 358): .032, (168, 4): .018, (6, 1): .017, (234, 454): .010, (127, 356): .010, (172, 397): .016, (58, 288): .014,
-          (10, 168): .020, (105, 159): .058, (334, 386): .058, (4, 164): .019, (234, 4): .014, (454, 4): .012, (70, 300): .007, (107, 336): .032, (50, 280): .018}
-COLOURS = dict(skin=(5., 2.6, 2.6), lips=(1.2, 1., .7), brows=(1.2, .7, .7), iris=(2.5, 1.6, 1.9), hair=(3.8, 1.7, 2.1), sides=(3.3, 2., 2.2), beard=(1.5, .9, .8), clothes=(5.5, 2.4, 2.8))
+# %% ../../nbs/preprocess/identity.ipynb #e6de7af9
+SPREAD = {(133, 362): .022, (362, 263): .024, (129, 358): .032, (168, 4): .018, (6, 1): .017, (234, 454): .010, (127, 356):
+          .010, (172, 397): .016, (58, 288): .014, (10, 168): .020, (105, 159): .058, (334, 386): .058, (4, 164): .019, (234, 4): .014,
+          (454, 4): .012, (70, 300): .007, (107, 336): .032, (50, 280): .018}
+COLOURS = dict(skin=(5., 2.6, 2.6), lips=(1.2, 1., .7), brows=(1.2, .7, .7), iris=(2.5, 1.6, 1.9), hair=(3.8, 1.7, 2.1),
+               sides=(3.3, 2., 2.2), beard=(1.5, .9, .8), clothes=(5.5, 2.4, 2.8))
 
 def proportions(mesh: np.ndarray) -> np.ndarray: # [478, 3] pixels -> [18]
     "Logarithms of distances in the face, in units of the outer-eye distance."
@@ -48,9 +50,12 @@ def places(mesh: np.ndarray) -> dict: # [478, 3] -> name: [n, 2] pixels
     m = mesh[:, :2]
     up, across = m[10] - m[152], m[454] - m[234]
     around = lambda point, rise, steps: np.stack([point + up*r + across*s for r in rise for s in steps])
-    return dict(skin=m[[50, 280, 205, 425, 101, 330, 117, 346, 151, 9, 108, 337]], lips=m[[0, 17, 61, 291, 37, 267, 84, 314]], brows=m[[105, 334, 66, 296, 107, 336, 70, 300]],
-                iris=m[[468, 473]], hair=around(m[10], (.18, .26), (-.2, 0, .2)), sides=np.stack([m[127] - .14*across, m[356] + .14*across, m[127] - .2*across + .1*up, m[356] + .2*across + .1*up]),
-                beard=m[[199, 200, 175, 152, 148, 377, 208, 428]], clothes=around(m[152], (-.62, -.75), (-.55, -.3, 0, .3, .55)))
+    return dict(skin=m[[50, 280, 205, 425, 101, 330, 117, 346, 151, 9, 108, 337]], lips=m[[0, 17, 61, 291, 37, 267, 84, 314]],
+                brows=m[[105, 334, 66, 296, 107, 336, 70, 300]], iris=m[[468, 473]],
+                hair=around(m[10], (.18, .26), (-.2, 0, .2)),
+                sides=np.stack([m[127] - .14*across, m[356] + .14*across, m[127] - .2*across + .1*up, m[356] + .2*across + .1*up]),
+                beard=m[[199, 200, 175, 152, 148, 377, 208, 428]],
+                clothes=around(m[152], (-.62, -.75), (-.55, -.3, 0, .3, .55)))
 
 def colours(picture: np.ndarray, mesh: np.ndarray) -> np.ndarray: # [H, W, 3] uint8, [478, 3] pixels -> [24]
     "CIELAB medians of the eight places."
@@ -59,14 +64,15 @@ def colours(picture: np.ndarray, mesh: np.ndarray) -> np.ndarray: # [H, W, 3] ui
     at = {k: np.median(lab[tuple(np.round(p - .5).astype(int).clip(0, limit).T[::-1])], 0) for k, p in places(mesh).items()}
     return np.concatenate([at[k] - (0 if k in ("skin", "clothes") else at["skin"]) for k in COLOURS])
 
-# %% ../../nbs/preprocess/identity.ipynb #be6baac0
+# %% ../../nbs/preprocess/identity.ipynb #88625a6c
 def describe_looks(pictures: np.ndarray) -> np.ndarray: # [N, S, S, 3] uint8 of `head_picture` -> [N, 42] in spreads, NaN without a face
     "Proportions and colours of heads."
     spread = np.r_[list(SPREAD.values()), np.concatenate(list(COLOURS.values()))]
     out = np.full((len(pictures), len(spread)), np.nan)
     try: seen = detect_landmarks(np.asarray(pictures), video=False, smooth=False, offsets=False)
     except GPHMError: return out                                                        # a back of a head, or too blurred
-    for i in np.flatnonzero(seen.found & np.isfinite(seen.mesh[:, 0, 0])): out[i] = np.r_[proportions(seen.mesh[i].astype(float)), colours(pictures[i], seen.mesh[i])]/spread
+    for i in np.flatnonzero(seen.found & np.isfinite(seen.mesh[:, 0, 0])): out[i] = np.r_[proportions(seen.mesh[i].astype(float)),
+                                                                      colours(pictures[i], seen.mesh[i])]/spread
     return out/np.sqrt(len(spread))
 
 @functools.lru_cache(maxsize=1)

@@ -37,7 +37,7 @@ class Choice:
     dropped: dict = field(default_factory=dict)  # reason: frames
     said: list = field(default_factory=list)     # sentences for the user
 
-# %% ../../nbs/preprocess/persons.ipynb #d07d679e
+# %% ../../nbs/preprocess/persons.ipynb #d89ca504
 def roll(boxes: np.ndarray) -> np.ndarray: # [..., 17] -> [...] degrees
     "Angle of the line from the eyes to the mouth, 0 where the face is upright."
     down = boxes[..., 11:13] - (boxes[..., 5:7] + boxes[..., 7:9])/2
@@ -48,11 +48,12 @@ def upright_turn(frames: np.ndarray,  # [N, h, w, 3] uint8
     "Quarter turns (of `np.rot90`) after which faces stand upright."
     scores = np.zeros(4)
     for f in frames[np.unique(np.linspace(0, len(frames) - 1, samples).astype(int))]:
-        for turn in range(4): scores[turn] += max((b[4] for b in find_faces(np.rot90(f, turn)) if abs(roll(b)) < 45), default=0)/min(samples, len(frames))
+        for turn in range(4): scores[turn] += max((b[4] for b in find_faces(np.rot90(f, turn)) if abs(roll(b)) < 45),
+                                                  default=0)/min(samples, len(frames))
     best = int(scores.argmax())
     return best if scores[best] > scores[0] + margin else 0
 
-# %% ../../nbs/preprocess/persons.ipynb #ec22cd01
+# %% ../../nbs/preprocess/persons.ipynb #d4dad15c
 @dataclass(frozen=True, eq=False)
 class People:
     "Tracks by person."
@@ -75,8 +76,10 @@ def tell_apart(survey: Survey, tracks: list, judge: Judge) -> People:
         for person in known:
             words = [judge.say(code[id(track)], code[id(t)]) for t in person]
             clash = any(together(track, t) for t in person)
-            said.append("other" if clash or (words.count("other") > words.count("same") + words.count("unknown")) else "same" if "same" in words else "unknown")
-            near.append(min((np.linalg.norm(code[id(track)] - code[id(t)]) for t in person if code[id(track)].shape == code[id(t)].shape), default=np.inf))
+            clash |= words.count("other") > len(words)/2
+            said.append("other" if clash else "same" if "same" in words else "unknown")
+            near.append(min((np.linalg.norm(code[id(track)] - code[id(t)]) for t in person if code[id(track)].shape == code[id(t)].shape),
+                            default=np.inf))
         alone = [i for i, p in enumerate(known) if said[i] == "unknown" and any(t.shot == track.shot for t in p)]
         if "same" in said: known[min((i for i, s in enumerate(said) if s == "same"), key=lambda i: near[i])].append(track)
         elif len(alone) == 1 and said.count("unknown") == 1: known[alone[0]].append(track)
@@ -84,7 +87,7 @@ def tell_apart(survey: Survey, tracks: list, judge: Judge) -> People:
         else: unsure.append(track)
     return People(sorted(known, key=lambda p: -sum(t.presence for t in p)), unsure)
 
-# %% ../../nbs/preprocess/persons.ipynb #260ec2f6
+# %% ../../nbs/preprocess/persons.ipynb #8f9cbe0f
 def shots_of(survey: Survey) -> np.ndarray: # [count] int
     "The number of each frame's shot; every photograph is its own."
     if not survey.fps: return np.arange(survey.count)
@@ -108,10 +111,12 @@ def _place(tracks, width) -> str:
 def _said(survey, people, number, width, keep, dropped) -> list:
     out, n = [], len(people.known)
     if n > 1:
-        about = [f"{i} {_place(p, width)}, in {len({int(r) for t in p for r in t.rows})/len(survey.index):.0%} of the frames" for i, p in enumerate(people.known[:6])]
+        about = [f"{i} {_place(p, width)}, in {len({int(r) for t in p for r in t.rows})/len(survey.index):.0%} of the frames" for i,
+                 p in enumerate(people.known[:6])]
         out.append(f"{n} people were seen ({'; '.join(about)}); person {number} is used, person=1 and so on chooses another.")
     if (lost := dropped.get("another person")): out.append(f"{lost} of {survey.count} frames show another person and are left out.")
-    if (lost := dropped.get("not sure who")): out.append(f"{lost} of {survey.count} frames are left out because it could not be told whether they show the same person.")
+    if (lost := dropped.get("not sure who")): 
+        out.append(f"{lost} of {survey.count} frames are left out because it could not be told whether they show the same person.")
     return out
 
 def choose_person(survey: Survey,
@@ -124,14 +129,19 @@ def choose_person(survey: Survey,
     shot = shots_of(upright)
     times = upright.index/upright.fps if upright.fps else np.arange(len(upright.index))*10.
     tracks = follow_faces(frames, [find_faces(f) for f in frames], shot[upright.index], times)
-    if not tracks: raise NoFace(f"no face was found in {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]} pixels that were looked at; a face turned less than about 60 degrees was expected")
+    if not tracks:
+        raise NoFace(f"no face was found in {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]} pixels that were looked at; "
+                        "a face turned less than about 60 degrees was expected")
     people, number = tell_apart(upright, tracks, judge or find_judge(photographs=not upright.fps)), person or 0
-    if not upright.fps and people.known: people = People([people.known[0] + people.unsure, *people.known[1:]], [])     # a photograph is dropped only where it is surely another person
+    # a photograph is dropped only where it is surely another person
+    if not upright.fps and people.known: people = People([people.known[0] + people.unsure, *people.known[1:]], [])
     seen = len(people.known)
-    if not 0 <= number < seen: raise GPHMError(f"person={person} was asked for, but {seen} {'person was' if seen == 1 else 'people were'} seen; numbers start at 0, the most present one")
+    if not 0 <= number < seen:
+        raise GPHMError(f"person={person} was asked for, but {seen} {'person was' if seen == 1 else 'people were'} seen; "
+                        "numbers start at 0, the most present one")
     return _choice(upright, people, number, turn, shot)
 
-# %% ../../nbs/preprocess/persons.ipynb #9e60446a
+# %% ../../nbs/preprocess/persons.ipynb #a35077a1
 def _choice(survey: Survey, people: People, number: int, turn: int, shot: np.ndarray) -> Choice:
     box, others = np.full((survey.count, 4), np.nan), [[] for _ in range(survey.count)]
     state = np.zeros(survey.count, int)                              # 0 nobody, 1 somebody else, 2 not known, 3 the person
@@ -145,6 +155,7 @@ def _choice(survey: Survey, people: People, number: int, turn: int, shot: np.nda
         box[numbers], state[numbers] = boxes, 3
     reasons = {0: "no face", 1: "another person", 2: "not sure who"}
     dropped = {reasons[k]: n for k, n in sorted(Counter(state.tolist()).items()) if k in reasons}
-    turned = [f"The picture was turned by {(90*turn + 180) % 360 - 180 if turn != 2 else 180} degrees: faces stood {('', 'on one side', 'upside down', 'on one side')[turn]}."] if turn else []
+    stood = "upside down" if turn == 2 else "on one side"
+    turned = [f"The picture was turned by {(90, 180, -90)[turn - 1]} degrees, counter-clockwise: faces stood {stood}."] if turn else []
     said = turned + _said(survey, people, number, survey.frames.shape[2], state == 3, dropped)
     return Choice(state == 3, box, [np.array(o).reshape(-1, 4) for o in others], turn, len(people.known), dropped, said)

@@ -14,7 +14,7 @@ import numpy as np
 from .neighbours import hold_together
 from .selection import blur, spread
 
-# %% ../../nbs/preprocess/quality.ipynb #841382dc
+# %% ../../nbs/preprocess/quality.ipynb #175b8ea8
 def _bar(levels: np.ndarray, # [T, n, m] brightness: lines from the edge inwards
          black: float, step: float, share: float) -> int:
     "How many lines are bar."
@@ -36,14 +36,15 @@ def picture_bars(frames: np.ndarray,  # [T, H, W, 3] uint8
                  share: float = .3,   # ... so much of its length
                 ) -> tuple:           # (x0, y0, x1, y1)
     "What of the frames is picture: all but black bars."
-    some = frames[np.unique(np.linspace(0, len(frames) - 1, 12).astype(int))].astype(np.float32) @ np.float32([.299, .587, .114])  # colours bleed farther than light
+    # colours bleed farther than light
+    some = frames[np.unique(np.linspace(0, len(frames) - 1, 12).astype(int))].astype(np.float32) @ np.float32([.299, .587, .114])
     H, W = some.shape[1:]
     top, bottom = _bar(some, black, step, share), _bar(some[:, ::-1], black, step, share)
     rows = some[:, top:H - bottom].swapaxes(1, 2)
     left, right = _bar(rows, black, step, share), _bar(rows[:, ::-1], black, step, share)
     return left, top, W - right, H - bottom
 
-# %% ../../nbs/preprocess/quality.ipynb #0884a5db
+# %% ../../nbs/preprocess/quality.ipynb #5a533557
 def _disc(radius: float) -> np.ndarray:
     r = max(1, round(radius))
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2*r + 1, 2*r + 1))
@@ -59,16 +60,18 @@ def clean_matte(alpha: np.ndarray, # [H, W] 0..1
     if not np.isfinite(face).all() or alpha.max() < .5: return alpha
     side = max(((x1 - x0)*(y1 - y0))**.5, 8.)
     solid = (alpha > .5).astype(np.uint8)
-    core = hold_together(cv2.morphologyEx(cv2.copyMakeBorder(solid, *[round(side)]*4, cv2.BORDER_REPLICATE), cv2.MORPH_OPEN, _disc(.025*side))[(cut := slice(round(side), -round(side))), cut].astype(np.float32), face)
+    core = hold_together(cv2.morphologyEx(cv2.copyMakeBorder(solid, *[round(side)]*4, cv2.BORDER_REPLICATE), cv2.MORPH_OPEN,
+                                          _disc(.025*side))[(cut := slice(round(side), -round(side))), cut].astype(np.float32), face)
     if not core.any(): return alpha
     away = cv2.distanceTransform((core < .5).astype(np.uint8), cv2.DIST_L2, 5)/side
-    above = np.clip((y0 + .3*(y1 - y0) - np.arange(len(alpha)))/(.15*side) + .5, 0, 1)[:, None].astype(np.float32)   # 1 above the eyes, 0 below
+    # 1 above the eyes, 0 below
+    above = np.clip((y0 + .3*(y1 - y0) - np.arange(len(alpha)))/(.15*side) + .5, 0, 1)[:, None].astype(np.float32)
     near, far = (above*h + (1 - above)*s for h, s in zip(hair, skin))
     out = alpha*np.clip((far - away)/(far - near), 0, 1)
     closed = cv2.erode(cv2.morphologyEx(core, cv2.MORPH_CLOSE, _disc(crack*side)), _disc(.04*side))                    # rims stay soft
     return np.maximum(out, closed*(1 - above*(np.arange(len(alpha)) < y0 - .1*side)[:, None])).astype(np.float32)
 
-# %% ../../nbs/preprocess/quality.ipynb #6c5fff35
+# %% ../../nbs/preprocess/quality.ipynb #aad40bbc
 @dataclass(frozen=True, eq=False)
 class MatteQuality:
     "How whole the mattes of a clip are; NaN where there is no face."
@@ -85,7 +88,8 @@ def _matte_numbers(alpha, points) -> tuple: # [H, W], [68, 2] -> face, hole, apa
     hole = stats[1:, cv2.CC_STAT_AREA].max()/size if count > 1 else 0.
     count, _, stats, _ = cv2.connectedComponentsWithStats((alpha > .3).astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
-    return float(alpha[inside > 0].mean()) if inside.any() else 0., float(hole), float(1 - areas.max()/areas.sum()) if count > 1 else 1., float(alpha.sum()/size)
+    apart = float(1 - areas.max()/areas.sum()) if count > 1 else 1.
+    return float(alpha[inside > 0].mean()) if inside.any() else 0., float(hole), apart, float(alpha.sum()/size)
 
 def matte_quality(alpha: np.ndarray,  # [T, H, W] 0..1
                   points: np.ndarray, # [T, 68, 2] pixels
@@ -93,15 +97,18 @@ def matte_quality(alpha: np.ndarray,  # [T, H, W] 0..1
     "Holes, pieces and jumps of mattes."
     face, hole, apart, area = np.array([_matte_numbers(np.asarray(a, np.float32), p) for a, p in zip(alpha, points)]).reshape(-1, 4).T
     log = np.log(np.maximum(area, 1e-6))
-    usual = np.array([np.nanmedian(log[max(0, t - 3):t + 4]) if np.isfinite(log[max(0, t - 3):t + 4]).any() else np.nan for t in range(len(log))])
+    usual = np.array([np.nanmedian(log[max(0, t - 3):t + 4]) if np.isfinite(log[max(0,
+                                                                      t - 3):t + 4]).any() else np.nan for t in range(len(log))])
     return MatteQuality(face, hole, apart, np.abs(log - usual))
 
-def broken_mattes(quality: MatteQuality, face: float = .9, hole: float = .05, apart: float = .08, jump: float = .25) -> np.ndarray: # [T] bool
+# [T] bool
+def broken_mattes(quality: MatteQuality, face: float = .9, hole: float = .05, apart: float = .08, jump: float = .25) -> np.ndarray:
     "Which mattes fell apart; frames without a face are not judged."
-    with np.errstate(invalid="ignore"): return (quality.face < face) | (quality.hole > hole) | (quality.apart > apart) | (quality.jump > jump)
+    with np.errstate(invalid="ignore"):
+        return (quality.face < face) | (quality.hole > hole) | (quality.apart > apart) | (quality.jump > jump)
 
 def blockiness(image: np.ndarray, points: np.ndarray) -> float: # [H, W, 3] uint8, [68, 2] pixels
-    "Mean step between neighbouring pixels at the worst of 8 positions of a grid over the middle one, in the face: 1 to 1.2 in good video, 2 and more where blocks of 8 pixels show."
+    "Step between neighbouring pixels at the worst of 8 positions of a grid over the middle one; above 2 blocks show."
     (x0, y0), (x1, y1) = np.floor(points.min(0)).astype(int).clip(0), np.ceil(points.max(0)).astype(int)
     face = image[y0:y1, x0:x1].astype(np.float32) @ np.float32([.299, .587, .114])
     if min(face.shape) < 24: return 1.
@@ -118,8 +125,11 @@ def too_little(points: np.ndarray,       # [T, 68, 2] pixels of the source
     width = float(np.median(np.ptp(points[seen, :, 0], 1)))
     blurred = float(np.median([blur(frames[t], points[t]) for t in seen[spread(len(seen), 12)]]))
     if width < pixels: out.append(f"The face is {width:.0f} pixels wide, at least {pixels:.0f} were expected; hair and eyes will be soft.")
-    if blurred > smeared: out.append(f"Edges are smeared by {blurred:.1f} % of the inner face, at most {smeared} were expected; the video is blurred.")
+    if blurred > smeared:
+        out.append(f"Edges are smeared by {blurred:.1f} % of the inner face, at most {smeared} were expected; the video is blurred.")
     blocky = float(np.median([blockiness(frames[t], points[t]) for t in seen[spread(len(seen), 12)]]))
-    if blocky > blocks: out.append(f"Blocks of 8 pixels show in the face ({blocky:.1f} times the usual steps, at most {blocks} were expected); the video is heavily compressed.")
+    if blocky > blocks:
+        out.append(f"Blocks of 8 pixels show in the face ({blocky:.1f} times the usual steps, at most {blocks} were expected); "
+                   "the video is heavily compressed.")
     if broken.any(): out.append(f"The matte fell apart in {int(broken.sum())} of {len(broken)} frames, which are left out.")
     return out
