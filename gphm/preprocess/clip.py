@@ -17,14 +17,14 @@ from tqdm.auto import tqdm
 from ..capture.frame_file import FrameFile
 from ..capture.source import Source, cut, read_frames
 from ..core import GPHMError, log
-from .crop import head_circles, picture_area, square_crop
+from .crop import head_circles, square_crop
 from .headfit import HeadFit
 from .landmarks import Landmarks, NoFace, detect_landmarks
 from .matting import choose_matte, matte_frames
 from .morphable import MorphableModel
 from .neighbours import mask_neighbours
 from .occlusion import covered_frames, occluded
-from .quality import broken_mattes, clean_matte, matte_quality, too_little
+from .quality import broken_mattes, clean_matte, matte_quality, picture_bars, too_little
 from .survey import Plan, face_area
 from .tracking import fit_clip
 
@@ -168,7 +168,7 @@ def prepare_frames(pixels: np.ndarray,   # [T, H, W, 3] uint8
                    model: MorphableModel = None) -> Clip:
     "Frames in memory with landmarks: crop, matte and fit."
     tell_lost(seen, name)
-    x0, y0, side = square_crop(*head_circles(seen), picture_area(pixels))
+    x0, y0, side = square_crop(*head_circles(seen), picture_bars(np.asarray(pixels[np.unique(np.linspace(0, len(pixels) - 1, 12).astype(int))])))
     size = window_size(np.array([side]), resolution)
     shrink = lambda f: cut(f, (x0, y0, x0 + side, y0 + side), (size, size))
     frames = FrameFile((len(pixels), size, size, 3))
