@@ -68,7 +68,7 @@ def hide_faces(image: np.ndarray,  # [H, W, 3] uint8
         if part.size: part[~keep] = part.reshape(-1, 3).mean(0).astype(np.uint8)
     return out
 
-def see_face(plan: Plan, detector: str = "mediapipe", progress: bool = False) -> tuple[Landmarks, np.ndarray]:
+def see_face(plan: Plan, detector: str = "facemesh", progress: bool = False) -> tuple[Landmarks, np.ndarray]:
     "(landmarks in pixels of the source, positions in `plan.numbers` of the frames that could be read)."
     source, area = plan.source, face_area(plan)
     face = float(np.nanmedian(np.maximum(*(plan.box[:, 2 + k] - plan.box[:, k] for k in (0, 1)))))
@@ -95,7 +95,7 @@ def see_face(plan: Plan, detector: str = "mediapipe", progress: bool = False) ->
     own = ((middle > box[:, :2] - g) & (middle < box[:, 2:] + g)).all(1) | ~np.isfinite(box[:, 0])
     return Landmarks(points, seen.found & own, seen.confidence*own, mesh, seen.shot), np.array(got)
 
-def see_photographs(plan: Plan, detector: str = "mediapipe", progress: bool = False) -> tuple[Landmarks, np.ndarray]:
+def see_photographs(plan: Plan, detector: str = "facemesh", progress: bool = False) -> tuple[Landmarks, np.ndarray]:
     "The same for photographs, whose faces are looked for one by one, each in its own neighbourhood."
     parts, got = [], []
     for k, n in enumerate(tqdm(plan.numbers, desc="landmarks", disable=not progress, leave=False)):
