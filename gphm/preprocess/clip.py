@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FACE', 'TRACKED', 'CHUNK', 'Clip', 'hide_faces', 'see_face', 'see_photographs', 'find_windows', 'window_size',
            'in_window', 'cut_windows', 'matte_clip', 'prepare_frames', 'leave_out', 'tell_lost', 'prepare_plan',
-           'frame_rate', 'read_plate']
+           'lacking', 'frame_rate', 'read_plate']
 
 # %% ../../nbs/preprocess/clip.ipynb #b64d1a02
 from dataclasses import dataclass, field, replace
@@ -209,7 +209,7 @@ def prepare_plan(plan: Plan, resolution: int = 256, matte: str = "auto", focal: 
     alpha, how = matte_clip(frames, matte, shot, room, progress, own, others, seen.points)
     quality = matte_quality(alpha, np.where(seen.found[:, None, None], seen.points, np.nan))
     broken = broken_mattes(quality) & ~covered if source.moving else np.zeros(len(got), bool)
-    for sentence in too_little(seen.points, frames, broken) if zoom >= 1 and source.moving else []: log.warning(f"{name}: {sentence}")
+    for sentence in lacking(plan, got, windows, seen, size) if source.moving else []: log.warning(f"{name}: {sentence}")
     lost, dropped = np.flatnonzero(~seen.found).tolist(), {k: int(v.sum()) for k, v in {"face covered": covered & seen.found, "broken matte": broken & seen.found}.items() if v.any()}
     for reason, count in dropped.items(): log.info(f"{name}: {reason} in {count} of {len(got)} frames; they are left out")
     seen = leave_out(seen, covered | broken)
@@ -218,6 +218,15 @@ def prepare_plan(plan: Plan, resolution: int = 256, matte: str = "auto", focal: 
     fit = fit_clip(frames, alpha, seen, focal and focal*zoom, center, model, video=source.moving, progress=progress)
     facts = dict(matte_in_the_face=float(np.nanmean(quality.face)), matte_holes=float(np.nanmax(quality.hole)), matte_pieces=float(np.nanmax(quality.apart)))
     return Clip(frames, alpha, seen, fit, frame_rate(plan), lost, tuple(int(v) for v in windows[0]), how, source.moving, plan.numbers[got], dropped, facts)
+
+def lacking(plan: Plan, got: np.ndarray, windows: np.ndarray, seen: Landmarks, size: int, samples: int = 8) -> list[str]:
+    "What a video lacks for a good avatar, in sentences, judged by some of its windows at full size."
+    rows = np.flatnonzero(seen.found)
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, samples).astype(int))]
+    x0, y0, side = windows[0]
+    frames = dict(plan.source.read(plan.numbers[got[rows]], (int(x0), int(y0), int(x0 + side), int(y0 + side))))
+    rows = [i for i in rows if int(plan.numbers[got[i]]) in frames]
+    return too_little(seen.points[rows]*(side/size), np.stack([frames[int(plan.numbers[got[i]])] for i in rows]), np.zeros(len(rows), bool)) if rows else []
 
 def frame_rate(plan: Plan) -> float:
     "Frames a second of those that are used; 0 for pictures."
