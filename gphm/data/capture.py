@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..core import GPHMError, atomic_path, read_json, resolve, rng, write_json
+from ..core import GPHMError, atomic_path, read_json, resolve, rng, write_json, writing
 from .capture_files import FILES, FORMAT_VERSION, _check_name, hash_files
 from .capture_reader import Captures, Subject, open_captures
 from ..geometry.camera import Camera, look_at, project
@@ -47,8 +47,9 @@ class SubjectWriter:
 
     def _write(self, path, pixels):
         data = _png(pixels)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
         self.hash.update(f"{path.relative_to(self.folder).as_posix()} {len(data)} ".encode() + data)
 
     def add_frame(self, id: str, expression: str,
@@ -139,7 +140,7 @@ class _SubjectContext:
     def __init__(self, folder, cameras, extra): self.folder, self.cameras, self.extra = folder, cameras, extra
     def __enter__(self):
         if self.folder.is_dir(): shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True)
+        with writing(self.folder): self.folder.mkdir(parents=True)
         self.writer = SubjectWriter(self.folder, self.cameras)
         return self.writer
     def __exit__(self, kind, value, trace):
