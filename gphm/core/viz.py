@@ -13,6 +13,6 @@ def picture_grid(rows: list, # of lists of [H, W, 3], floats in [0, 1] or uint8
                 ) -> Image.Image:
     "Rows of pictures as one."
     def u8(x):
-        x = torch.as_tensor(np.asarray(x.cpu()) if torch.is_tensor(x) else x)
+        x = x.detach().cpu() if torch.is_tensor(x) else torch.from_numpy(np.array(x))
         return x if x.dtype == torch.uint8 else (x.clamp(0, 1)*255).round().byte()
     return Image.fromarray(torch.cat([torch.cat([u8(x) for x in row], 1) for row in rows]).numpy())
