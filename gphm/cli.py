@@ -33,7 +33,7 @@ def tracked(parser):
     option(parser, "morphable", "", "the head model that gives the pose: open (what ships), ict:/path, bfm:/path or flame:/path")
     option(parser, "person", 0, "which of several people, the most present one first; left out: the only one")
 
-# %% ../nbs/cli.ipynb #4588c33b
+# %% ../nbs/cli.ipynb #215da0b5
 def avatar_words(parser):
     "gphm avatar"
     parser.add_argument("source", nargs="?", default="", help="a video, a folder of photos, one photo, or a capture; left out: a synthetic person, to see how it works")
@@ -45,7 +45,7 @@ def avatar_words(parser):
     option(parser, "frames", 0, "at most so many frames of the source; left out: all")
     option(parser, "resolution", 0, "pixels of the avatar's images; left out: 256, or 512 with CUDA")
     option(parser, "seed", 0, "of every random number; left out: 0")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of gphm.avatar.reconstruct.Finetune, for example encoder_lr=0; may be given again")
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE", help="a field of gphm.avatar.reconstruct.Finetune, for example encoder_lr=0; may be given again")
     tracked(parser); shared(parser)
 
 def drive_words(parser):
@@ -109,7 +109,7 @@ def preprocess_words(parser):
     option(parser, "seed", 0, "of the synthetic clip; left out: 0")
     tracked(parser); shared(parser, "cpu", None)
 
-# %% ../nbs/cli.ipynb #c66d02e0
+# %% ../nbs/cli.ipynb #c7bddec6
 def say(**lines):
     "A line for each thing that has a value."
     for name, value in lines.items():
@@ -121,12 +121,12 @@ def scores(summary: dict, prefix: str) -> str: # of `prefix/psnr` and so on
              if summary.get(f"{prefix}/{key}") is not None]
     return ", ".join(shown) + (f" ({summary['scored']})" if summary.get("scored") and shown else "")
 
-def run_avatar(set=(), device="", **options):
+def run_avatar(changes=(), **options):
     "gphm avatar"
     from gphm.avatar.api import reconstruct
     from gphm.core import relative
     from gphm.training.launch import parse
-    avatar = reconstruct(options.pop("source"), device=device, changes=parse(set), **options)
+    avatar = reconstruct(options.pop("source"), changes=parse(changes), **options)
     folder = relative(avatar.folder)
     say(avatar=f"{folder}/avatar.safetensors", pictures=f"{folder}/scored, {folder}/directions.png", scored=scores(avatar.summary, "test") or scores(avatar.summary, "given"),
         next=f"gphm drive {folder} friend.mp4, gphm view {folder}")
@@ -191,7 +191,7 @@ def run_preprocess(**options):
     say(capture=relative(captures.root), report=", ".join(relative(run.dir/f"{s}.png") for s in list(pictures)[:3]), summary=relative(run.dir/"summary.json"),
         holds=f"{len(numbers)} subjects, {sum(len(captures[s].frames) for s in captures.subjects)} frames")
 
-# %% ../nbs/cli.ipynb #7830021c
+# %% ../nbs/cli.ipynb #84916040
 COMMANDS = dict(
     avatar=(avatar_words, run_avatar, "make an avatar of a video, of photos or of one photo"),
     drive=(drive_words, run_drive, "drive an avatar by a video: a video of the avatar"),
@@ -200,23 +200,23 @@ COMMANDS = dict(
     train=(train_words, run_train, "train a head model: data, guiding mesh, Gaussians, scores"),
     preprocess=(preprocess_words, run_preprocess, "turn a video, photos or a dataset into a capture, with a report"))
 
-def make_parser() -> Words:
+def make_parser(known: dict = COMMANDS) -> Words: # name: (what it reads, what it does, its help)
     "The words that `gphm` knows."
     import gphm
     parser = Words(prog="gphm", description="Gaussian parametric head models: avatars of people, from a video or a photo.",
                    epilog="gphm COMMAND --help shows the options of a command. Relative paths count from the project's folder where there is one, else from the working folder. A command that was stopped goes on where it was when it is given again.")
     parser.add_argument("--version", action="version", version=f"gphm {gphm.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, (words, run, text) in COMMANDS.items():
+    for name, (words, run, text) in known.items():
         part = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         words(part); part.set_defaults(run=run)
     return parser
 
-def main(arguments: list[str] | None = None) -> int: # the exit code
+def main(arguments: list[str] | None = None, known: dict = COMMANDS) -> int: # the exit code
     "Do what the words say; a user's error is one sentence on stderr."
     for stream in (sys.stdout, sys.stderr):                        # a console that lacks a letter shows its number
         if hasattr(stream, "reconfigure"): stream.reconfigure(errors="backslashreplace")
-    parser = make_parser()
+    parser = make_parser(known)
     options = vars(parser.parse_args(arguments))
     name, run = options.pop("command"), options.pop("run", None)
     if name is None:
