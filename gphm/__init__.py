@@ -8,16 +8,16 @@ __all__ = ['load_prior', 'reconstruct', 'load_avatar']
 
 # %% ../nbs/package.ipynb #25b0d3c3
 def load_prior(folder="", device="cpu"):
-    "The head model that ships, or one packed by `gphm.prior.pack_prior`; see `gphm.prior.load_prior`."
-    from gphm.prior import load_prior as load       # torch is imported when it is needed
+    "The head model that ships, or one packed by `gphm.avatar.prior.pack_prior`; see `gphm.avatar.prior.load_prior`."
+    from gphm.avatar.prior import load_prior as load       # torch is imported when it is needed
     return load(folder, device)
 
 def reconstruct(source, *, consent: str, **options):
-    "An avatar of the person in a video, a folder of images or one image; `consent` says who agreed to it. Options as in `gphm.avatar.api.reconstruct`."
-    from gphm.avatar.api import reconstruct as make
+    "An avatar of the person in a video, a folder of images or one image; `consent` says who agreed to it. Options as in `gphm.apps.api.reconstruct`."
+    from gphm.apps.api import reconstruct as make
     return make(source, consent=consent, **options)
 
 def load_avatar(path, device: str = ""):
-    "The avatar of a folder or a file, with `.drive`, `.render` and `.export`; see `gphm.avatar.api.load_avatar`."
-    from gphm.avatar.api import load_avatar as load
+    "The avatar of a folder or a file, with `.drive`, `.render` and `.export`; see `gphm.apps.api.load_avatar`."
+    from gphm.apps.api import load_avatar as load
     return load(path, device)

@@ -27,7 +27,7 @@ def shared(parser, device: str = "", data_dir: str | None = "data/captures"):
 
 def tracked(parser):
     "How a person is found in pictures."
-    option(parser, "matte", "auto", "how the person is cut out: auto, or a way of gphm.preprocess.matting")
+    option(parser, "matte", "auto", "how the person is cut out: auto, or a way of gphm.tracking.matting.matting")
     option(parser, "plate", "", "an image or a video of the room without the person")
     option(parser, "detector", "facemesh", "of landmarks: facemesh, dlib or face-alignment")
     option(parser, "morphable", "", "the head model that gives the pose: open (what ships), ict:/path, bfm:/path or flame:/path")
@@ -88,7 +88,7 @@ def train_words(parser):
     option(parser, "preset", "", "smoke, laptop, prior, gpu or paper; left out: laptop on a CPU, gpu with CUDA")
     option(parser, "out", "", "folder of the run; left out: runs/gaussian-<preset>")
     shared(parser, data_dir="")
-    parser.add_argument("changes", nargs="*", metavar="name=value", help="any setting of gphm.config.Config, for example gaussian_steps=2000 batch=2")
+    parser.add_argument("changes", nargs="*", metavar="name=value", help="any setting of gphm.core.config.Config, for example gaussian_steps=2000 batch=2")
 
 def preprocess_words(parser):
     "gphm preprocess"
@@ -123,8 +123,8 @@ def scores(summary: dict, prefix: str) -> str: # of `prefix/psnr` and so on
 
 def run_avatar(changes=(), **options):
     "gphm avatar"
-    from gphm.avatar.api import reconstruct
-    from gphm.core import relative
+    from gphm.apps.api import reconstruct
+    from gphm.core.base import relative
     from gphm.training.launch import parse
     avatar = reconstruct(options.pop("source"), changes=parse(changes), **options)
     folder = relative(avatar.folder)
@@ -133,16 +133,16 @@ def run_avatar(changes=(), **options):
 
 def run_drive(avatar, source="", device="", **options):
     "gphm drive"
-    from gphm.avatar.api import load_avatar
-    from gphm.core import relative
+    from gphm.apps.api import load_avatar
+    from gphm.core.base import relative
     driven = load_avatar(avatar, device).drive(source, **options)
     s = driven.summary
     say(video=relative(driven.video), frames=f"{s['frames']}, {relative(driven.video.parent/'frames')}", scored=scores(s, "test") or scores(s, "given"))
 
 def run_export(avatar, device="", **options):
     "gphm export"
-    from gphm.avatar.api import load_avatar
-    from gphm.core import read_json, relative, resolve
+    from gphm.apps.api import load_avatar
+    from gphm.core.base import read_json, relative, resolve
     head = load_avatar(avatar, device)
     head.export(**options)
     folder = resolve(options.get("out") or head.folder/"export")
@@ -151,9 +151,9 @@ def run_export(avatar, device="", **options):
 # %% ../nbs/cli.ipynb #2033a6bd
 def run_view(avatar="", source="", size=256, port=8080, device="", data_dir="data/captures"):
     "gphm view"
-    from gphm.avatar.api import clip_to_play
-    from gphm.avatar.viewer import Viewer, load_viser, open_explorer
-    from gphm.core import GPHMError, log, pick_device
+    from gphm.apps.api import clip_to_play
+    from gphm.apps.viewer import Viewer, load_viser, open_explorer
+    from gphm.core.base import GPHMError, log, pick_device
     load_viser()
     look, clip = open_explorer(avatar, size, pick_device(device)), None
     try: clip = clip_to_play(look, source, data_dir)
@@ -166,7 +166,7 @@ def run_view(avatar="", source="", size=256, port=8080, device="", data_dir="dat
 
 def run_train(changes=(), out="", **options):
     "gphm train"
-    from gphm.core import GPHMError, relative
+    from gphm.core.base import GPHMError, relative
     from gphm.training.launch import parse, train
     from gphm.training.recipe import score_run
     given, words = {k: v for k, v in (options | dict(run_dir=out)).items() if v}, parse(changes)
@@ -180,8 +180,8 @@ def run_train(changes=(), out="", **options):
 
 def run_preprocess(**options):
     "gphm preprocess"
-    from gphm.core import relative
-    from gphm.preprocess.make_capture import CaptureJob, finish_capture, make_capture, report_captures
+    from gphm.core.base import relative
+    from gphm.tracking.make_capture import CaptureJob, finish_capture, make_capture, report_captures
     job = CaptureJob(**options)
     run = job.open_run()
     captures, seconds = make_capture(job, run)
@@ -227,7 +227,7 @@ def main(arguments: list[str] | None = None, known: dict = COMMANDS) -> int: # t
         print("gphm: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
     except Exception as e:
-        from gphm.core import GPHMError
+        from gphm.core.base import GPHMError
         if not isinstance(e, GPHMError): raise
         print(f"gphm: {' '.join(str(e).split())}", file=sys.stderr)
         return 2
