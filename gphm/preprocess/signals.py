@@ -84,11 +84,10 @@ def split_frames(signals: dict,  # name -> [T]; for kind "time" not looked at
     count, T = len(times)//4, len(times)
     if kind == "time": rank = times
     elif kind == "expressions":
-        rank = np.zeros(T)
         for name, x in signals.items():
             if len(x) != T: raise GPHMError(f"the signal {name} has {len(x)} frames, but {T} times were given; one of each was expected")
-            if np.isfinite(x).any(): rank = rank + ((x - np.nanmean(x))/max(spread(x), MOVES[name]))**2
-        rank = np.where(np.isfinite(rank), rank, -1.)
+        far = [((x - np.nanmean(x))/max(spread(x), MOVES[name]))**2 for name, x in signals.items() if np.isfinite(x).any()]
+        rank = np.nan_to_num(np.sum(far, 0), nan=-1.) if far else np.full(T, -1.)
         count = min(count, int((rank >= 0).sum()))
     else: raise GPHMError(f"kind is {kind!r}; 'time' or 'expressions' was expected")
     order = np.argsort(rank, kind="stable")
