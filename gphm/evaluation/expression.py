@@ -27,13 +27,15 @@ def compare_signals(truth: dict,  # name -> [T], NaN where no face was found
     out = {}
     for name, t in truth.items():
         t, r = np.asarray(t, np.float64), np.asarray(render[name], np.float64)
-        if t.shape != r.shape: raise GPHMError(f"the signal {name} has {len(t)} frames in the truth and {len(r)} in the render; the same frames were expected")
+        if t.shape != r.shape:
+            raise GPHMError(f"the signal {name} has {len(t)} frames in the truth and {len(r)} in the render; the same frames were expected")
         size, both = spread(t), np.isfinite(t) & np.isfinite(r)
         t, r = t[both], r[both]
-        if len(t) < 3 or size < least[name] or t.std() == 0: out[name] = dict(corr=None, slope=None, r2=None, spread=size); continue
+        out[name] = dict(corr=None, slope=None, r2=None, spread=size)
+        if len(t) < 3 or size < least[name] or t.std() == 0: continue
         t, r = t - t.mean(), r - r.mean()
         tt, rr, tr = t @ t, r @ r, t @ r
-        out[name] = dict(corr=float(tr/np.sqrt(tt*rr)) if rr > 1e-12*tt else 0., slope=float(tr/tt), r2=float(1 - (r - t) @ (r - t)/tt), spread=size)
+        out[name] |= dict(corr=float(tr/np.sqrt(tt*rr)) if rr > 1e-12*tt else 0., slope=float(tr/tt), r2=float(1 - (r - t) @ (r - t)/tt))
     return out
 
 # %% ../../nbs/evaluation/expression.ipynb #d2972e84
@@ -41,7 +43,8 @@ def part_points() -> dict: # name -> indices among the 478
     "The points of mouth, lids, brows and irises."
     parts = read_json(asset("face_parts.json"))
     below = 46, 53, 52, 65, 55, 276, 283, 282, 295, 285
-    return dict(mouth=parts["lips"]["points"][:40], lids=parts["left_eye"]["points"][:16] + parts["right_eye"]["points"][:16], brows=[*BROWS, *below], iris=list(range(468, 478)))
+    lids = parts["left_eye"]["points"][:16] + parts["right_eye"]["points"][:16]
+    return dict(mouth=parts["lips"]["points"][:40], lids=lids, brows=[*BROWS, *below], iris=list(range(468, 478)))
 
 def akd(truth: np.ndarray,  # [N, 478, 3] pixels, NaN where no face was found
         render: np.ndarray, # the same shape
@@ -70,12 +73,15 @@ def score_mouth(truth: Tensor,     # [N, H, W, 3] in [0, 1]
                 lpips: dict,       # name -> `Lpips`
                ) -> dict:          # psnr, ssim and the names of `lpips` -> [N]
     "What is asked of whole pictures, inside the boxes."
-    planes = lambda x: x.permute(0, 3, 1, 2)
+    planes, (H, W), room = (lambda x: x.permute(0, 3, 1, 2)), truth.shape[1:3], 6     # windows of SSIM reach 5 pixels beyond the box
+    (x0, y0), (x1, y1) = np.maximum(box[:, :2].min(0) - room, 0), np.minimum(box[:, 2:].max(0) + room, [W, H])
+    truth, render, box = truth[:, y0:y1, x0:x1], render[:, y0:y1, x0:x1], box - [x0, y0, x0, y0]
     weight = box_mask(box, truth.shape[1:3])
-    similar = structural_similarity_index_measure(planes(truth), planes(render), data_range=1., reduction="none", return_full_image=True)[1].mean(1)
-    cut = lambda x: torch.cat([F.interpolate(planes(x[n:n + 1, y0:y1, x0:x1]), (MOUTH_SIDE, MOUTH_SIDE), mode="bilinear", antialias=True) for n, (x0, y0, x1, y1) in enumerate(box.tolist())])
-    a, b = (cut(x).permute(0, 2, 3, 1) for x in (truth, render))
-    return dict(psnr=psnr(truth, render, weight), ssim=(similar*weight).sum((1, 2))/weight.sum((1, 2))) | {k: f(a, b) for k, f in lpips.items()}
+    similar = structural_similarity_index_measure(planes(truth), planes(render), data_range=1., reduction="none", return_full_image=True)[1]
+    similar = (similar.mean(1)*weight).sum((1, 2))/weight.sum((1, 2))
+    zoom = lambda x: F.interpolate(planes(x), (MOUTH_SIDE, MOUTH_SIDE), mode="bilinear", antialias=True).permute(0, 2, 3, 1)
+    a, b = (torch.cat([zoom(x[n:n + 1, y0:y1, x0:x1]) for n, (x0, y0, x1, y1) in enumerate(box.tolist())]) for x in (truth, render))
+    return dict(psnr=psnr(truth, render, weight), ssim=similar) | {k: f(a, b) for k, f in lpips.items()}
 
 # %% ../../nbs/evaluation/expression.ipynb #41ff2dec
 def compare_acting(truth: np.ndarray,  # [N, 478, 3] pixels, NaN where no face was found
@@ -85,9 +91,9 @@ def compare_acting(truth: np.ndarray,  # [N, 478, 3] pixels, NaN where no face w
     there, seen = (np.isfinite(p[:, 0, 0]) for p in (truth, render))
     found = compare_signals(signals(truth), signals(render))
     out = {f"expression/{name}/{k}": v for name, row in found.items() for k, v in row.items() if v is not None}
-    out |= {"expression/frames": int((there & seen).sum()), "expression/lost": int((there & ~seen).sum()), "expression/truth_lost": int((~there).sum()),
-            "expression/left_out": ", ".join(name for name, row in found.items() if row["corr"] is None)}
-    return out | {f"akd/{k}": v for k, v in akd(truth, render).items()}
+    out |= {"expression/frames": int((there & seen).sum()), "expression/lost": int((there & ~seen).sum()),
+            "expression/truth_lost": int((~there).sum()), "expression/left_out": sum(row["corr"] is None for row in found.values())}
+    return out | {f"akd/{k}": v for k, v in akd(truth, render).items() if v is not None}
 
 def _bytes(images) -> np.ndarray: # [N, H, W, 3] uint8
     x = torch.as_tensor(images).detach().cpu()

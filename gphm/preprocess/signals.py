@@ -12,15 +12,16 @@ import numpy as np
 from ..core import GPHMError
 from .face_networks import FaceMesh, Square, check_frame
 
-# %% ../../nbs/preprocess/signals.ipynb #385f291e
-STEADY = {33: (-.5, -.013, .032), 133: (-.197, .013, -.032), 362: (.197, .013, -.032), 263: (.5, -.013, .032),      # eye corners
-          168: (0., -.061, -.215), 6: (0., .037, -.261), 197: (0., .122, -.314), 195: (0., .201, -.37)}             # bridge of the nose
+# %% ../../nbs/preprocess/signals.ipynb #2669f925
+STEADY = {33: (-.5, -.013, .032), 133: (-.197, .013, -.032), 362: (.197, .013, -.032), 263: (.5, -.013, .032), # eye corners
+          168: (0., -.061, -.215), 6: (0., .037, -.261), 197: (0., .122, -.314), 195: (0., .201, -.37)}       # bridge of the nose
 
 def align_points(points: np.ndarray, # [..., 478, 3] pixels; NaN where no face was found
                 ) -> np.ndarray:     # [..., 478, 3] outer-eye distances
     "The points in the aligned frame."
     p, q = np.asarray(points, np.float64)[..., list(STEADY), :], np.array(list(STEADY.values()))
-    if np.shape(points)[-2:] != (478, 3): raise GPHMError(f"points have shape {np.shape(points)}; [..., 478, 3] of the face tracker was expected")
+    if np.shape(points)[-2:] != (478, 3):
+        raise GPHMError(f"points have shape {np.shape(points)}; [..., 478, 3] of the face tracker was expected")
     seen = np.isfinite(p).all((-2, -1), keepdims=True)
     p = np.where(seen, p, q)
     centre = p.mean(-2, keepdims=True)
@@ -85,8 +86,10 @@ def split_frames(signals: dict,  # name -> [T]; for kind "time" not looked at
     if kind == "time": rank = times
     elif kind == "expressions":
         for name, x in signals.items():
-            if len(x) != T: raise GPHMError(f"the signal {name} has {len(x)} frames, but {T} times were given; one of each was expected")
-        far = [((x - np.nanmean(x))/max(spread(x), MOVES[name]))**2 for name, x in signals.items() if np.isfinite(x).any()]
+            if len(x) != T:
+                raise GPHMError(f"the signal {name} has {len(x)} frames, but {T} times were given; one of each was expected")
+        told = {name: x for name, x in signals.items() if np.isfinite(x).any()}
+        far = [((x - np.nanmean(x))/max(spread(x), MOVES[name]))**2 for name, x in told.items()]
         rank = np.nan_to_num(np.sum(far, 0), nan=-1.) if far else np.full(T, -1.)
         count = min(count, int((rank >= 0).sum()))
     else: raise GPHMError(f"kind is {kind!r}; 'time' or 'expressions' was expected")
