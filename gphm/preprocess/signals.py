@@ -68,7 +68,7 @@ def track_pictures(images,          # N of [H, W, 3] uint8
 
 # %% ../../nbs/preprocess/signals.ipynb #237f4862
 JITTER = dict(mouth_open=.010, mouth_width=.008, smile=.005, lids=.002, brows=.003, gaze=.006)   # of a face that keeps still
-MOVES = {k: 2*v for k, v in JITTER.items()}                                                     # the least spread of a signal that says something
+MOVES = {k: 2*v for k, v in JITTER.items()}         # the least spread of a signal that says something
 
 def spread(values: np.ndarray) -> float: # [T], NaN where no face was found
     "Standard deviation of a signal over the frames in which a face was found; 0 if there is none."
