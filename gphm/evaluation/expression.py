@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from ..core import GPHMError, asset, read_json
+from ..core.base import GPHMError, asset, read_json
 from .metrics import box_mask, psnr, score_frames
 from ..model.perceptual import Lpips
-from ..preprocess.signals import BROWS, JITTER, MOVES, SIGNALS, align_points, signals, split_frames, spread, track_pictures
+from ..tracking.signals import BROWS, JITTER, MOVES, SIGNALS, align_points, signals, split_frames, spread, track_pictures
 
 # %% ../../nbs/evaluation/expression.ipynb #0d1b9c87
 def compare_signals(truth: dict,  # name -> [T], NaN where no face was found
