@@ -14,6 +14,7 @@ from ..provenance.marks import avatar_facts, save_png
 from ..capture.timing import Timing
 from ..core.base import GPHMError, Run, log, run_facts
 from ..capture.frames import FrameSet
+from ..evaluation.expression import score_acting
 from ..evaluation.metrics import score_frames
 from ..core.viz import picture_grid
 
@@ -25,8 +26,10 @@ def scored_as(info: dict) -> str: # an avatar's card -> a key of `SCORED`
     return "test" if info.get("held_out", True) else "given"
 
 def score_against(truth, render, data: FrameSet, prefix: str) -> dict:
-    "The scores of frames under `prefix/...`."
-    s = score_frames(truth, render, data.masks[:, 0].cpu(), data.landmarks_2d[:, 0].cpu(), data.visible[:, 0].cpu())
+    "The scores of frames under `prefix/...`: of the pictures, and of what the face does in them (`evaluation.expression`)."
+    given = data.masks[:, 0].cpu(), data.landmarks_2d[:, 0].cpu(), data.visible[:, 0].cpu()
+    s = score_frames(truth, render, *given)
+    s |= score_acting(truth, render, *given, known=s)
     return {f"{prefix}/{k}": v for k, v in s.items() if k != "frames"}
 
 def drive(avatar: Avatar, driver: FrameSet, run_dir, own: bool,

@@ -32,6 +32,8 @@ class Subject:
     files: dict = field(repr=False, default_factory=dict)   # {(kind, frame, camera or k): Path}
     times: dict = field(repr=False, default_factory=dict)   # {frame: seconds from the first frame of the clip}; empty where nobody knows
     clip: dict = field(repr=False, default_factory=dict)    # of the clip that it was cut from: rate "30000/1001", seconds
+    points: np.ndarray | None = field(repr=False, default=None)  # [F, C, 478, 3] float32, the tracker's, pixels; 0 where not found; None: nobody has looked
+    found: np.ndarray | None = field(repr=False, default=None)   # [F, C] bool, the tracker found the face
 
     @property
     def camera_names(self) -> list: return list(self.cameras)
@@ -122,6 +124,18 @@ def _read_landmarks(path, F, cameras):
             raise GPHMError(f"{path}: {name} holds NaN or infinity; finite numbers were expected")
     return arrays["landmarks_3d"].astype(np.float32), arrays["landmarks_2d"].astype(np.float32), arrays["visible"].astype(bool)
 
+def _read_points(path, F, C):
+    "The tracker's points and where it found them; (None, None) where nobody has looked."
+    if not path.is_file(): return None, None
+    try:
+        with np.load(path, allow_pickle=False) as archive: arrays = dict(archive)
+    except Exception as e: raise GPHMError(f"{path}: the file is broken ({e}); make the capture again") from None
+    for name, shape in dict(points=(F, C, 478, 3), found=(F, C)).items():
+        found = need_field(arrays, name, path, name).shape
+        if found != shape: raise GPHMError(f"{path}: {name} has shape {found}; {shape} was expected")
+    if not np.isfinite(arrays["points"].astype(np.float64)).all(): raise GPHMError(f"{path}: points holds NaN or infinity; finite numbers were expected (zeros where not found)")
+    return arrays["points"].astype(np.float32), arrays["found"].astype(bool)
+
 def _read_subject(folder, name, check):
     path = folder/"capture.json"
     if not folder.is_dir(): raise GPHMError(f"{folder}: the folder of subject {name} is missing, but dataset.json names it")
@@ -148,7 +162,8 @@ def _read_subject(folder, name, check):
         if check == "full" or frame == first: jobs.append((p, None if kind == "conditions" else cameras[k].image_size))
     with ThreadPoolExecutor(4) as pool: list(pool.map(lambda job: open_image(*job, decode=check == "full"), jobs))
     clip = {k: record[k] for k in ("rate", "seconds") if k in record}
-    return Subject(folder, name, cameras, list(poses), expressions, poses, *landmarks, files, times if len(times) == len(poses) else {}, clip)
+    return Subject(folder, name, cameras, list(poses), expressions, poses, *landmarks, files, times if len(times) == len(poses) else {}, clip,
+                   *_read_points(folder/"points.npz", len(poses), len(cameras)))
 
 # %% ../../nbs/capture/reader.ipynb #f9feb766
 def _check_splits(splits, members, path):
