@@ -28,6 +28,6 @@ setup(
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
     python_requires=f">={cfg['min_python']},<3.15",
-    entry_points={"nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
+    entry_points={"nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"], "console_scripts": ["gphm = gphm.cli:main"]},
     zip_safe=False,
 )

@@ -32,7 +32,7 @@ def require_consent(head: dict | None,   # dataset.json of the capture, if there
     if head is not None and shows_nobody(head): return consent.strip() or head["consent"]
     note = consent.strip() or str((head or {}).get("consent", "")).strip()
     if note.lower() in UNSTATED:
-        raise GPHMError(f"{name} shows a real person and carries no consent note; say who agreed to this avatar, for example -p consent \"myself\" or -p consent \"Ada, in writing, 3 May\"")
+        raise GPHMError(f"{name} shows a real person and carries no consent note; give a consent that says who agreed to this avatar, for example \"myself\" or \"Ada, in writing, 3 May\"")
     return note
 
 # %% ../../nbs/provenance/marks.ipynb #494d1306

@@ -34,7 +34,7 @@ def own_device(device: str, rank: int) -> torch.device: # of the process with th
     torch.cuda.set_device(device)
     return device
 
-def train(preset: str = "", data_dir: str = "", run_dir: str = "", device: str = "", **changes):
+def train(preset: str = "", data_dir: str = "", run_dir: str = "", device: str = "", **changes): # -> what `recipe.score_run` asks for
     "Both stages; in every process that accelerate has started."
     cfg = make_config(preset, **changes)
     rank, processes = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -53,6 +53,7 @@ def train(preset: str = "", data_dir: str = "", run_dir: str = "", device: str =
     model = start_gaussians(cfg, frames, guiding)
     run = train_stage(model, frames, cfg, run_dir, device, **facts)
     if rank == 0: finish_reading(run, model, captures, frames, cfg)
+    return run, model, captures, frames, test, cfg, device
 
 def main(arguments: list[str] | None = None):
     "The command line: `name=value` words."
