@@ -13,7 +13,7 @@ def load_prior(folder="", device="cpu"):
     return load(folder, device)
 
 def reconstruct(source, *, consent: str, **options):
-    "An avatar of the person in a video, a folder of images or one image; `consent` says who agreed to it. Options as in `gphm.apps.api.reconstruct`."
+    "An avatar of the person in a video, photos or one photo; `consent` says who agreed. Options: `gphm.apps.api.reconstruct`."
     from gphm.apps.api import reconstruct as make
     return make(source, consent=consent, **options)
 

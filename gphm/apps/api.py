@@ -15,8 +15,7 @@ from torch import Tensor
 from ..avatar.avatar import Avatar
 from ..avatar.avatar import load_avatar as read_avatar
 from ..avatar.driving import drive as drive_frames
-from ..avatar.codebook import expression_names
-from .explore import Explorer, avatar_book
+from .explore import Explorer, avatar_book, expression_names
 from .export_files import export_files
 from ..avatar.pipeline import reconstruct as finetune_person
 from ..avatar.puppet import Performance, Puppet, perform
@@ -66,7 +65,8 @@ class Reconstruction:
 
     def open_source(self, model):
         "The source as a capture (made if it is new), its training frames, its held-out frames (None for photos)."
-        return open_source(str(self.source), self.data_dir, model.cfg, self.pixels, self.frames or None, self.consent, self.seed, self.on, person=self.person or None, **self.tracking)
+        return open_source(str(self.source), self.data_dir, model.cfg, self.pixels, self.frames or None, self.consent, self.seed, self.on,
+                           person=self.person or None, **self.tracking)
 
     def finetune(self, model, captures, train, test, progress: bool = True):
         "Fit, bake, finetune, score: the avatar, its summary, what was scored; all of it is kept in `folder`."
@@ -84,10 +84,12 @@ def load_avatar(path, # a folder, or an avatar's file
 def reconstruct(source, *,          # a video, a folder of images, one image, or a capture; "": a synthetic person
                 consent: str,       # who agreed to this avatar, for example "myself"
                 out="", prior="", steps: int = 2000, resolution: int = 0, frames: int = 0, person: int = 0, device: str = "", seed: int = 0,
-                preset: str = "", data_dir="data/captures", changes: dict | None = None, progress: bool = True, # the fields of `Reconstruction`
+                preset: str = "", data_dir="data/captures", # the fields of `Reconstruction`
+                changes: dict | None = None, progress: bool = True,
                 **tracking) -> Avatar: # matte, plate, detector, morphable
     "Make an avatar of a person; a call that was stopped goes on where it was. Like `load_avatar` of its folder."
-    job = Reconstruction(source, consent, out, prior, preset, steps, resolution, frames, person, device, seed, data_dir, tracking, changes or {})
+    job = Reconstruction(source, consent, out, prior, preset, steps, resolution, frames, person, device, seed, data_dir, tracking,
+                         changes or {})
     model = job.open_prior()
     job.finetune(model, *job.open_source(model), progress)
     return load_avatar(job.folder, device)
@@ -104,7 +106,7 @@ class Reenactment:
 def drive(self: Avatar, source="",               # a video, a folder of images, one image, or a capture; empty: the avatar's own frames
           out="",                                # folder; empty: <avatar>/reenact-<name of the source>
           *, neck: str = "",                     # "driver", "rest" or "fixed"; empty: driver for the own frames, rest for another person's
-          camera: str = "", yaw: float = 0., pitch: float = 0., # of a further column: "front" or "orbit", degrees to the avatar's left and upwards
+          camera: str = "", yaw: float = 0., pitch: float = 0., # of a further column: "front" or "orbit"; degrees left, up
           fps: float = 0.,                       # 0: each frame when its driver showed it, with the driver's sound
           frames: int = 0,                       # at most so many, spread evenly; 0: all
           data_dir="data/captures", certificate="", key="", # PEM files for content credentials; empty: no signature
@@ -115,7 +117,8 @@ def drive(self: Avatar, source="",               # a video, a folder of images, 
     captures = driver_capture(self, source, data_dir, at_most)
     folder = resolve(out or Path(getattr(self, "folder", "runs"))/f"reenact-{Path(source).stem or 'self'}")
     when = timing_of(captures[captures.subjects[0]], driver.frame_names)
-    summary, strip = drive_frames(self, driver, folder, not source, neck, fps, when, camera, yaw, pitch, driver_facts(captures), progress=progress)
+    summary, strip = drive_frames(self, driver, folder, not source, neck, fps, when, camera, yaw, pitch, driver_facts(captures),
+                                  progress=progress)
     if certificate:
         from gphm.provenance.marks import sign_c2pa
         sign_c2pa(folder/"reenactment.mp4", certificate, key)
@@ -126,19 +129,21 @@ def expression_code(avatar: Avatar, expression: str | dict | Tensor | None = Non
     "The code of a name, of actions with their strengths, or of codes; None: the avatar's mean expression."
     if expression is None or isinstance(expression, str) and expression in ("", "neutral"): return avatar.mean_exp
     if torch.is_tensor(expression):
-        if expression.shape != avatar.mean_exp.shape: raise GPHMError(f"expression has the shape {list(expression.shape)}; a code of {list(avatar.mean_exp.shape)} numbers was expected")
+        if expression.shape != avatar.mean_exp.shape: raise GPHMError(f"expression has the shape {list(expression.shape)}; a code of "
+                f"{list(avatar.mean_exp.shape)} numbers was expected")
         return expression.to(avatar.mean_exp)
     actions = {expression: 1.} if isinstance(expression, str) else dict(expression)
     if isinstance(expression, str) and expression in expression_names(): actions, named = {}, expression
     else: named = ""
     unknown = [n for n in actions if n not in ACTIONS]
-    if unknown: raise GPHMError(f"unknown expression {unknown[0]!r}; a facial action such as {', '.join(ACTIONS[24:27])}, or one of {', '.join(expression_names())} was expected")
+    if unknown: raise GPHMError(f"unknown expression {unknown[0]!r}; a facial action such as {', '.join(ACTIONS[24:27])}, or one of "
+                                f"{', '.join(expression_names())} was expected")
     if getattr(avatar, "book", None) is None: avatar.book = avatar_book(avatar)
     return avatar.book.code(actions, named).to(avatar.mean_exp)
 
 @patch
 @torch.no_grad()
-def render(self: Avatar, expression: str | dict | Tensor | None = None, # a name, {action: strength}, or codes [exp_dim]; None: the mean expression
+def render(self: Avatar, expression: str | dict | Tensor | None = None, # a name, {action: strength}, codes [exp_dim]; None: the mean
            yaw: float = 0., pitch: float = 0., size: int = 256,        # degrees, pixels
            zoom: float = 1.) -> np.ndarray:                              # [size, size, 3] uint8
     "One picture on white; the head at rest in its canonical place, and the avatar's own neck."

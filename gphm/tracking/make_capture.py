@@ -26,7 +26,7 @@ def words(text) -> None | int | list[str]: # "" -> None, "3" -> 3, "a, b" -> ["a
 @dataclass(frozen=True)
 class CaptureJob:
     "What is asked of the preprocessing; its methods are the parts of the work."
-    source: str = ""         # a video, a folder of images, an image, or the folder of a dataset; empty: a synthetic clip, to see how it works
+    source: str = ""         # a video, a folder of images, an image, or the folder of a dataset; empty: a synthetic clip
     dataset: str = ""        # the adapter of a dataset; empty: source is a video or photographs
     data_dir: str = ""       # folder of the capture; empty: data/captures/<name>-<resolution>
     run_dir: str = ""        # summary and report; empty: runs/preprocess/<name>
@@ -52,9 +52,12 @@ class CaptureJob:
     consent: str = ""        # who agreed to what; kept in the capture
 
     def __post_init__(self):
-        if self.dataset and not self.source: raise GPHMError(f"dataset is {self.dataset!r}, but source is empty; give the folder that the dataset was unpacked into")
-        if self.moments and not self.dataset: raise GPHMError(f"moments is {self.moments}, but they are counted over the takes of a dataset; for a video or photographs use frames")
-        if self.plate and self.dataset: raise GPHMError(f"plate is {self.plate!r}, but a dataset brings its own background plates; leave it empty")
+        if self.dataset and not self.source: raise GPHMError(f"dataset is {self.dataset!r}, but source is empty; give the folder that "
+                                                             f"the dataset was unpacked into")
+        if self.moments and not self.dataset: raise GPHMError(f"moments is {self.moments}, but they are counted over the takes of a "
+                                                              f"dataset; for a video or photographs use frames")
+        if self.plate and self.dataset: raise GPHMError(f"plate is {self.plate!r}, but a dataset brings its own background plates; leave "
+                                                        f"it empty")
 
     @property
     def name(self) -> str: return f"{self.dataset or Path(self.source).stem or 'synthetic'}-{self.resolution}"
@@ -78,14 +81,18 @@ def make_capture(job: CaptureJob, run: Run, progress: bool = True) -> tuple[Capt
     "The capture of a job; None after one shard of several."
     start, shared = time.perf_counter(), dict(matte=job.matte, detector=job.detector, focal=job.focal or None, morphable=job.morphable)
     if job.dataset:
-        captures = dataset_to_capture(job.dataset, job.source, job.root, Settings(job.resolution, job.frames, moments=job.moments, **shared), words(job.subjects), words(job.takes),
-                                      words(job.cameras), job.shard, job.workers, test_cameras=job.test_cameras, test_subjects=job.test_subjects, consent=job.consent, progress=progress)
+        captures = dataset_to_capture(job.dataset, job.source, job.root,
+                                      Settings(job.resolution, job.frames, moments=job.moments, **shared), words(job.subjects),
+                                      words(job.takes),
+                                      words(job.cameras), job.shard, job.workers, test_cameras=job.test_cameras,
+                                      test_subjects=job.test_subjects, consent=job.consent, progress=progress)
     else:
         clip = job.source or synthetic_clip(run.dir/f"synthetic-{job.seed}.mp4", job.seed)
-        captures = video_to_capture(clip, job.root, Path(clip).stem, job.resolution, job.frames or None, job.consent, progress, plate=job.plate, person=job.person or None, **shared)
+        captures = video_to_capture(clip, job.root, Path(clip).stem, job.resolution, job.frames or None, job.consent, progress,
+                                    plate=job.plate, person=job.person or None, **shared)
     return captures, time.perf_counter() - start
 
-def report_captures(captures: Captures | None, run: Run, drawn: int = 12) -> tuple[dict, dict]: # of each subject: its numbers; of the first few: the picture
+def report_captures(captures: Captures | None, run: Run, drawn: int = 12) -> tuple[dict, dict]: # numbers by subject, pictures
     "A picture `<subject>.png` of some subjects, and the numbers of all."
     pictures = {s: capture_report(captures, run.dir/f"{s}.png", s) for s in (captures.subjects[:drawn] if captures else ())}
     return {s: capture_numbers(captures, s) for s in (captures.subjects if captures else ())}, pictures
@@ -95,6 +102,8 @@ def finish_capture(job: CaptureJob, run: Run, captures: Captures | None, numbers
     keys, dropped = sorted({k for n in numbers.values() for k in n}), job.root/"dropped"
     known = {k: [n[k] for n in numbers.values() if n.get(k) is not None] for k in keys}
     facts = {f"preprocess/{k}": float(np.mean(v)) if v else None for k, v in known.items()}
-    facts |= {"preprocess/subjects": len(numbers), "preprocess/dropped": len(list(dropped.glob("*.json"))) if dropped.is_dir() else 0, "preprocess/seconds": round(seconds, 1)}
-    run.finish(**run_facts(pick_device(job.device), preset=job.preset, seed=job.seed, data=captures.identity if captures else job.shard), **facts)
+    facts |= {"preprocess/subjects": len(numbers), "preprocess/dropped": len(list(dropped.glob("*.json"))) if dropped.is_dir() else 0,
+              "preprocess/seconds": round(seconds, 1)}
+    run.finish(**run_facts(pick_device(job.device), preset=job.preset, seed=job.seed, data=captures.identity if captures else job.shard),
+               **facts)
     return run.summary
