@@ -23,7 +23,7 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["gphm", "gphm.*"]) + ["gphm_assets", "gphm_assets.prior"],
     package_dir={"gphm_assets": "data/assets", "gphm_assets.prior": "data/prior"},
-    package_data={"gphm_assets": ["*.npz", "*.json", "*.onnx", "*.md"], "gphm_assets.prior": ["*"]},
+    package_data={"gphm": ["py.typed"], "gphm_assets": ["*.npz", "*.json", "*.onnx", "*.md"], "gphm_assets.prior": ["*"]},
     include_package_data=False,
     install_requires=cfg["requirements"].split(),
     extras_require=extras,

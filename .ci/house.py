@@ -2,6 +2,8 @@
 import json, math, re, shutil, subprocess, sys
 from pathlib import Path
 
+PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "nbs/README.md", "data/README.md", "data/prior/README.md", "data/assets/README.md")
+
 def static():
     "Runnable notebooks keep their parameters; the README's links, pictures and commands hold."
     import nbformat, papermill
@@ -15,11 +17,24 @@ def static():
         found = papermill.inspect_notebook(f"nbs/{name}.ipynb")
         if not {"preset", "run_dir", "data_dir", "seed", "device"} <= set(found): wrong.append(f"{name}: papermill finds only {list(found)}")
     text = Path("README.md").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)\s#]+)", text):
-        if not re.match(r"[a-z]+:", target) and not Path(target).exists(): wrong.append(f"README.md links {target}, which does not exist")
-    listed = {Path(p) for p in re.findall(r"\]\((nbs/[^)]+\.ipynb)\)", text)} | {Path("nbs/index.ipynb")}
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", Path(page).read_text(encoding="utf-8")):
+            if not re.match(r"[a-z]+:", target) and not (Path(page).parent/target).exists(): wrong.append(f"{page} links {target}, which does not exist")
+    listed = {Path("nbs")/p for p in re.findall(r"\]\(([^)]+\.ipynb)\)", Path("nbs/README.md").read_text(encoding="utf-8"))} | {Path("nbs/index.ipynb")}
     for path in sorted(Path("nbs").rglob("*.ipynb")):
-        if path not in listed and ".ipynb_checkpoints" not in path.parts: wrong.append(f"README.md does not list {path}")
+        if path not in listed and ".ipynb_checkpoints" not in path.parts: wrong.append(f"nbs/README.md does not list {path}; run `python .ci/map`")
+    if "](nbs/README.md)" not in text: wrong.append("README.md does not link nbs/README.md, the map of the notebooks")
+    for folder in sorted({p.parent.name for p in Path("nbs").glob("*/*.ipynb")} - {".ipynb_checkpoints"}):
+        if f"[{folder}](nbs/README.md#{folder})" not in text: wrong.append(f"README.md's table of folders lacks {folder}")
+    for line in text.splitlines():                     # numbers of the results are those of the tables they come from
+        for table in re.findall(r"\]\((paper_figures/table_\w+\.md)\)", line) if line.startswith("|") else ():
+            found = re.findall(r"\d+\.\d+", Path(table).read_text(encoding="utf-8"))
+            wrong += [f"README.md says {n} in {line[:60]}…, but {table} does not" for n in re.findall(r"(?<=\| )\d+\.\d+(?= \|)", line) if n not in found]
+    lines = text.splitlines()
+    if len(lines) > 200: wrong.append(f"README.md has {len(lines)} lines; 200 are the most")
+    for n, line in enumerate(lines, 1):                # a row of a table or an image cannot be broken, and targets of links are not read
+        length = len(re.sub(r"\]\([^)]*\)", "]", line))
+        if length > 160 and not line.startswith(("|", "!")): wrong.append(f"README.md:{n} has {length} characters; 160 are the most")
     for command in ('pip install -e ".[dev]" && papermill nbs/train_gaussian.ipynb runs/train_gaussian.ipynb', "nbdev_test --n_workers 1 --do_print"):
         if command not in text: wrong.append(f"README.md lacks the command {command}")
     if "TODO" in text: wrong.append("README.md still has a TODO")
@@ -36,7 +51,9 @@ def same(a, b):
 def example(run, data):
     "The README's Python example runs on a smoke model."
     code = re.search(r"```python\n(from gphm.capture.contract.*?)```", Path("README.md").read_text(encoding="utf-8"), re.S)[1]
-    code = code.replace("runs/gaussian-laptop", run).replace("data/heads-laptop", data)
+    for place, mine in (("runs/gaussian-smoke", run), ("data/heads-smoke", data)):
+        assert place in code, f"the README's example does not name {place}"
+        code = code.replace(place, mine)
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "[1, 4, 64, 64, 3]" in said.stdout, said.stdout + said.stderr
 
@@ -127,6 +144,7 @@ def wheel(site):
     assert Path(gphm.__file__).is_relative_to(site) and asset("head_basis.npz").is_relative_to(site), (gphm.__file__, asset("head_basis.npz"))
     names = [m.name for m in pkgutil.walk_packages(gphm.__path__, "gphm.")]
     for name in names: importlib.import_module(name)
+    assert (Path(gphm.__file__).parent/"py.typed").is_file(), "the wheel lacks gphm/py.typed"
     assert len(names) > 30 and HeadBasis.load().count > 1000 and len(gphm.load_prior().X_0) > 1000
     assert not any((Path(site)/n).exists() for n in ("nbs", "data", "assets")), "the wheel holds more than gphm and gphm_assets"
 
