@@ -198,7 +198,7 @@ class Variety:
     weight: tuple         # range of the phenotype
     mixed: float          # concentration of the three ancestries; small: mostly one
 
-VARIETY = dict(usual=Variety(.25, .03, 0., (.2, .85), .4), wide=Variety(.31, .09, .35, (.08, .97), .25))
+VARIETY = dict(usual=Variety(.25, .03, 0., (.2, .85), .4), wide=Variety(.31, .09, .35, (.08, .97), .25), widest=Variety(.40, .12, .45, (.05, 1.), .2))
 
 def sample_shapes(basis: HeadBasis, g: np.random.Generator, count: int, std=None, variety="usual") -> tuple:
     "Draw `count` adults: phenotypes [count, 9] and local changes [count, L] (tensors, order of PHENOTYPES and `local_labels`); `variety` is a key of VARIETY."

@@ -31,7 +31,7 @@ class Casting:
     "How people are drawn and what they do; the default is what all datasets had before there was a choice."
     expressions: str = "list"    # "space": person by person out of `data.expression_space`
     wear: str = "usual"          # "filmed": glasses and hats as rare as among people who are filmed
-    variety: str = "usual"       # "wide": faces and brows differ more, the halves of a face too
+    variety: str = "usual"       # "wide", "widest": faces and brows differ more, the halves of a face too
     def __post_init__(self):
         for field, known in (("expressions", ("list", "space")), ("wear", tuple(WEARERS)), ("variety", tuple(VARIETY))):
             if getattr(self, field) not in known: raise GPHMError(f"{field} is {getattr(self, field)!r}; one of {', '.join(known)} was expected")
