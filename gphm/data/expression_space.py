@@ -13,7 +13,8 @@ from ..core import GPHMError, rng
 from .expressions import ACTIONS, AT, CONSONANTS, PAIRED, UNITS, VISEMES, VOWELS, _emotion, both, look, settle, vector
 
 # %% ../../nbs/data/expression_space.ipynb #43e099dc
-GAZES = {"ahead": None} | {n: np.radians(45*k) for k, n in enumerate(("left", "up_left", "up", "up_right", "right", "down_right", "down", "down_left"))}
+GAZES = {"ahead": None} | {n: np.radians(45*k) for k, n in enumerate(("left", "up_left", "up", "up_right", "right", "down_right",
+        "down", "down_left"))}
 EYES = np.radians([24., 17.])      # largest turn of the eyes in the head: sideways, up or down
 
 def _gaze(g, name):
@@ -66,7 +67,8 @@ def _teeth(g):
     return (_act(g, mouthUpperUp_=.8, mouthLowerDown_=.8, mouthStretch_=.6), _act(g, mouthUpperUp_=1., noseSneer_=1.1, cheekSquint_=.5),
             _act(g, mouthLowerDown_=1., mouthStretch_=.7, jawOpen=.1))[g.integers(3)]
 
-def _round(g): return (_act(g, mouthPucker=1.1, mouthFunnel=.3), _act(g, mouthFunnel=1.1, jawOpen=.35), _act(g, mouthFunnel=.8, mouthPucker=.6, jawOpen=.15))[g.integers(3)]
+def _round(g): return (_act(g, mouthPucker=1.1, mouthFunnel=.3), _act(g, mouthFunnel=1.1, jawOpen=.35), _act(g, mouthFunnel=.8,
+        mouthPucker=.6, jawOpen=.15))[g.integers(3)]
 
 def _lips(g):
     "Pressed, rolled in, one lip over the other."
@@ -85,14 +87,16 @@ def _one_side(g):
 def _jaw(g):
     "The jaw to one side or forwards, the lips closed or a little open."
     side = _sides(g)[0]
-    return _act(g, **({"jaw" + side: 1.1, "mouth" + side: .5*g.random()} if g.random() < .75 else dict(jawForward=1., mouthShrugLower=.3))) + vector(dict(jawOpen=g.choice([0, .15])))
+    return _act(g, **({"jaw" + side: 1.1, "mouth" + side: .5*g.random()} if g.random() < .75 else dict(jawForward=1.,
+            mouthShrugLower=.3))) + vector(dict(jawOpen=g.choice([0, .15])))
 
 def _talk(g, names): return vector(VISEMES[str(g.choice(names))])*g.uniform(.75, 1.3)
 
 MOUTHS = dict(
     grin=lambda g: _act(g, .75, mouthSmile_=1.05, cheekSquint_=.8, mouthUpperUp_=.6, mouthLowerDown_=.5, jawOpen=.12),
     wide_open=lambda g: vector(dict(jawOpen=g.uniform(.5, 1))) + _act(g, 0, 1, mouthUpperUp_=.5, mouthLowerDown_=.6, mouthStretch_=.5),
-    smile=_smile, laugh=lambda g: _act(g, mouthSmile_=1.05, cheekSquint_=1., mouthUpperUp_=.5, mouthLowerDown_=.4) + vector(dict(jawOpen=g.uniform(.25, .65))),
+    smile=_smile, laugh=lambda g: _act(g, mouthSmile_=1.05, cheekSquint_=1., mouthUpperUp_=.5,
+            mouthLowerDown_=.4) + vector(dict(jawOpen=g.uniform(.25, .65))),
     teeth=_teeth, vowel=lambda g: _talk(g, VOWELS), talk=lambda g: _talk(g, CONSONANTS), round=_round, lips=_lips,
     puff=lambda g: _act(g, cheekPuff=1.5, mouthPress_=.25, mouthPucker=.25*(g.random() < .5)),
     tongue=lambda g: vector(dict(tongueOut=g.uniform(.4, 1.1), jawOpen=g.uniform(.12, .4))) + _act(g, 0, 1, mouthLowerDown_=.5),
@@ -100,11 +104,14 @@ MOUTHS = dict(
     sad=lambda g: _act(g, mouthFrown_=1.1, mouthShrugLower=.7*(g.random() < .7), mouthLowerDown_=.3*(g.random() < .3)))
 
 # %% ../../nbs/data/expression_space.ipynb #700eb86c
-FACETS = dict(gaze=("ahead", *GAZES), lids=("open", "open", *LIDS), brows=tuple(BROWS), mouth=tuple(MOUTHS))      # a pack of each; a name that stands twice is as often again
+FACETS = dict(gaze=("ahead", *GAZES), lids=("open", "open", *LIDS), brows=tuple(BROWS),
+        mouth=tuple(MOUTHS))      # a pack of each; a name that stands twice is as often again
 _MAKE = dict(gaze=_gaze, lids=lambda g, n: LIDS[n](g), brows=lambda g, n: BROWS[n](g), mouth=lambda g, n: MOUTHS[n](g))
 KINDS = ("neutral", "mood", *(n for pack in FACETS.values() for n in dict.fromkeys(pack)))
-_QUIET = np.array([l.startswith(("eyeBlink", "eyeLook", "tongue", "jawOpen", "mouthClose", "mouthRoll", "cheekPuff")) for l in ACTIONS])   # nothing is added to these
-_SIDE = np.array([l.endswith("Left") - 1.*l.endswith("Right") for l in ACTIONS])*[not l.startswith(("eyeBlink", "eyeLook", "jaw")) and l not in ("mouthLeft", "mouthRight") for l in ACTIONS]
+_QUIET = np.array([l.startswith(("eyeBlink", "eyeLook", "tongue", "jawOpen", "mouthClose", "mouthRoll",
+        "cheekPuff")) for l in ACTIONS])   # nothing is added to these
+_SIDE = np.array([l.endswith("Left") - 1.*l.endswith("Right") for l in ACTIONS])*[not l.startswith(("eyeBlink", "eyeLook",
+        "jaw")) and l not in ("mouthLeft", "mouthRight") for l in ACTIONS]
 
 def compose(g: np.random.Generator, gaze: str, lids: str, brows: str, mouth: str) -> np.ndarray:
     "Settled actions [52] of one face; a stratum of each facet is named."
@@ -124,7 +131,8 @@ def draw_expression(g: np.random.Generator,
     return compose(g, **{facet: kind if kind in FACETS[facet] else n for facet, n in names.items()})
 
 # %% ../../nbs/data/expression_space.ipynb #ed63ba98
-EVERYBODY = dict(mouth=("grin", "wide_open"), gaze=("ahead", "ahead"), lids=("open", "wide"), brows=("calm", "raised"))      # frames 1 and 2 of all people
+EVERYBODY = dict(mouth=("grin", "wide_open"), gaze=("ahead", "ahead"), lids=("open", "wide"), brows=("calm",
+        "raised"))      # frames 1 and 2 of all people
 
 def strata_of(seed: int, person: int, index: int) -> dict:
     "Stratum of each facet {gaze, lids, brows, mouth} of frame `index` >= 1: packs are dealt one after the other; frames 1 and 2 are everybody's."

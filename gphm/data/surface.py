@@ -26,15 +26,19 @@ def regions_of(basis: HeadBasis) -> np.ndarray:
     T, lm = basis.vertices()[0].double().numpy(), basis.landmarks.numpy()
     uv = np.zeros((basis.count, 2)); uv[basis.faces.numpy().ravel()] = basis.chart.numpy().reshape(-1, 2)
     n = basis.masks.shape[0]
-    lips, lids, ears = (map_coordinates(basis.masks[..., k].astype(float), [uv[:, 1]*n - .5, uv[:, 0]*n - .5], order=1) > 60 for k in range(3))
+    lips, lids, ears = (map_coordinates(basis.masks[..., k].astype(float), [uv[:, 1]*n - .5, uv[:, 0]*n - .5],
+            order=1) > 60 for k in range(3))
     near = lambda points, metres: np.linalg.norm(T[:, None] - T[points], axis=-1).min(1) < metres
     skin, chin, brow = np.isin(np.arange(basis.count), basis.vertices_of("skin").numpy()), T[lm[8]], T[lm[17:27], 1].mean()
     w, front = basis.weights[:, 3].numpy(), T[:, 2] > .03
     below = T[:, 1] < T[lm[48], 1] - .012                                  # of the corners of the mouth
     out = np.full(basis.count, -1)
-    for name, here in (("neck", (w < .6) & (T[:, 1] > chin[1] - .10)), ("scalp", (w >= .6) & ((T[:, 1] > 0) | ((T[:, 2] < -.02) & (T[:, 1] > -.05)))), ("cheeks", front & (w >= .6) & (T[:, 1] < brow)),
-                       ("forehead", front & (T[:, 1] >= brow) & (T[:, 1] < brow + .05)), ("jaw", (w >= .3) & ((front & below) | near(lm[3:14], .015))),
-                       ("nose", front & near(lm[27:36], .014)), ("brows", near(lm[17:27], .010)), ("ears", ears), ("lids", lids), ("lips", lips)):
+    for name, here in (("neck", (w < .6) & (T[:, 1] > chin[1] - .10)), ("scalp", (w >= .6) & ((T[:, 1] > 0) | ((T[:,
+            2] < -.02) & (T[:, 1] > -.05)))), ("cheeks", front & (w >= .6) & (T[:, 1] < brow)),
+                       ("forehead", front & (T[:, 1] >= brow) & (T[:, 1] < brow + .05)), ("jaw",
+                               (w >= .3) & ((front & below) | near(lm[3:14], .015))),
+                       ("nose", front & near(lm[27:36], .014)), ("brows", near(lm[17:27], .010)), ("ears", ears), ("lids",
+                               lids), ("lips", lips)):
         out[skin & here] = REGIONS.index(name)
     for name in REGIONS[-5:]: out[basis.vertices_of(name).numpy()] = REGIONS.index(name)
     return out
@@ -66,5 +70,6 @@ def surface_of(basis: HeadBasis, person: Person, actions: np.ndarray # [F, 52] f
     neutral = rest(None)
     length = float(basis.head_length(neutral)[0])
     moved = torch.cat([rest(a[None])[:, ids] for a in torch.as_tensor(np.asarray(actions), dtype=torch.float32)])
-    return dict(neutral=(neutral[0, ids]/length).numpy(), motion=((moved - neutral[:, ids])/length).numpy().astype(np.float16), region=region,
+    return dict(neutral=(neutral[0, ids]/length).numpy(), motion=((moved - neutral[:, ids])/length).numpy().astype(np.float16),
+            region=region,
                 names=np.array(REGIONS), ids=ids.astype(np.int32))
