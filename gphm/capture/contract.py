@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from ..core.base import GPHMError, atomic_path, read_json, resolve, rng, write_json, writing
-from .files import FILES, FORMAT_VERSION, check_name, hash_files
+from .files import FILES, FORMAT_VERSION, SURFACE, check_name, hash_files
 from .reader import Captures, Subject, open_captures
 from ..geometry.camera import Camera, look_at, project
 
@@ -86,6 +86,13 @@ class SubjectWriter:
             with atomic_path(self.folder/"truth"/f"{id}.npz") as tmp: np.savez_compressed(tmp, **truth)
             for name in sorted(truth): self.hash.update(f"truth/{id} {name} ".encode() + np.ascontiguousarray(truth[name]).tobytes())
         self.frames.append(dict(id=id, expression=str(expression), scale=pose[0], R=pose[1], t=pose[2]) | ({} if time is None else dict(time=round(float(time), 6))))
+
+    def add_surface(self, surface: dict):
+        "Write the true surface of all frames (`synth.shape.surface`); a later `Subject.surface()` reads it."
+        found = np.shape(surface["motion"])
+        if found[:1] != (len(self.frames),): raise GPHMError(f"the surface of subject {self.folder.name} has {found[0]} frames; {len(self.frames)} were expected")
+        with atomic_path(self.folder/SURFACE) as tmp: np.savez_compressed(tmp, **surface)
+        for name in sorted(surface): self.hash.update(f"surface {name} ".encode() + np.ascontiguousarray(surface[name]).tobytes())
 
     def close(self, extra):
         if not self.frames: raise GPHMError(f"subject {self.folder.name} got no frames; at least one was expected")

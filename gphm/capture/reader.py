@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from ..core.base import GPHMError, read_json, resolve
-from .files import FILES, FORMAT_VERSION, SUFFIXES, check_name, need_field, number_array, open_image, check_rotation, hash_files
+from .files import FILES, FORMAT_VERSION, SUFFIXES, SURFACE, check_name, need_field, number_array, open_image, check_rotation, hash_files
 from ..geometry.camera import Camera
 
 # %% ../../nbs/capture/reader.ipynb #0aae9dd0
@@ -62,6 +62,18 @@ class Subject:
         try:
             with np.load(path) as file: return {k: file[k] for k in file.files}
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e: raise GPHMError(f"{path} is damaged ({e}); delete its subject and make it again") from None
+
+    def surface(self) -> dict:
+        """The true surface of a synthetic person (`synth.shape.surface`), canonical frame: neutral [V, 3], vertices [F, V, 3] float32, region [V], names of the regions,
+        ids [V]; empty where none was stored."""
+        path = self.path/SURFACE
+        if not path.is_file(): return {}
+        try:
+            with np.load(path, allow_pickle=False) as file: out = {k: file[k] for k in file.files}
+            found, V = out["motion"].shape, len(out["neutral"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e: raise GPHMError(f"{path} is damaged ({e}); delete its subject and make it again") from None
+        if found != (len(self.frames), V, 3): raise GPHMError(f"{path}: motion has shape {found}; {(len(self.frames), V, 3)} was expected; delete its subject and make it again")
+        return {k: v for k, v in out.items() if k != "motion"} | dict(vertices=out["neutral"] + out["motion"].astype(np.float32))
 
 @dataclass(frozen=True)
 class Captures:
