@@ -89,7 +89,7 @@ def resume(model, opt, cfg: Config, run: Run, stage: str, steps: int, **facts) -
         log.info(f"{stage}: going on from step {first} of {steps}")
     return first, before
 
-def prepare_first(model, cfg: Config, sampler: Sampler, stage: str, progress: bool):
+def prepare_first(model, cfg: Config, sampler: Sampler, stage: str, progress: bool, team=None):
     "What precedes a stage's first step: a sphere, and lessons."
     if stage == "guiding":
         if cfg.sdf_start == "hull": model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress)
@@ -98,7 +98,7 @@ def prepare_first(model, cfg: Config, sampler: Sampler, stage: str, progress: bo
     lessons = []
     if cfg.teacher_steps and (stage == "guiding" or cfg.init != "guiding"): lessons.append((teach_encoders, replace(cfg, motion_teacher=0.)))
     if stage == "gaussian" and cfg.motion_teacher and cfg.handover_steps: lessons.append((teach_gaussians, cfg))
-    for teach, how in lessons: log.info("lessons: " + ", ".join(f"{k} {v:.4f}" for k, v in teach(model, how, sampler, progress).items()))
+    for teach, how in lessons: log.info("lessons: " + ", ".join(f"{k} {v:.4f}" for k, v in teach(model, how, sampler, progress, team).items()))
 
 # %% ../../nbs/training/loop.ipynb #4ecf81d3
 def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, validate=None, **facts) -> Run:
@@ -117,7 +117,7 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
     if team: team.wait_for_everyone()
     watch = Watch(run, first) if main else None
     start = time.perf_counter() - before
-    if first == 0: prepare_first(model, cfg, sampler, stage, progress and main)
+    if first == 0: prepare_first(model, cfg, sampler, stage, progress and main, team if team and team.num_processes > 1 else None)
     lpips = Lpips("vgg").to(device) if stage == "gaussian" and cfg.vgg and cfg.vgg_size != -1 else None
     rank, processes = (team.process_index, team.num_processes) if team else (0, 1)
     if main: write_json(run.dir/"machine.json", dict(processes=processes, threads=torch.get_num_threads(), precision=cfg.precision))
