@@ -136,7 +136,7 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
         if not main: continue
         if step % 10 == 0 or done <= 10 or done == steps:
             watch.log(done, loss=total, seconds=round(time.perf_counter() - start, 2), **terms)
-            bar.set_postfix(loss=f"{total:.3f}")
+            bar.set_postfix(loss=f"{total:.3f}", refresh=False)
         if done % cfg.save_every == 0 and done < steps: save_checkpoint(run.dir, model, done, time.perf_counter() - start, opt)
         if done % max(1, steps//8) == 0: watch.sample(model, sampler, done, refine)
         if validate and cfg.validate_every and (done % cfg.validate_every == 0 or done == steps): watch.log(done, **validate(model))

@@ -6,7 +6,7 @@
 __all__ = ['ONE_THREAD', 'run_together', 'child']
 
 # %% ../../nbs/training/processes.ipynb #70c00003
-import json, os, subprocess, sys, tempfile, time
+import json, os, subprocess, sys, tempfile, time, warnings
 from contextlib import suppress
 from pathlib import Path
 import torch
@@ -70,6 +70,7 @@ def child():
     "What each of the processes does; its argument is the folder of the task."
     folder, rank, processes = Path(sys.argv[1]), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore", FutureWarning)                                  # torch's, about names that it will change
     try:
         task = torch.load(folder/"task.pt", mmap=True, weights_only=False)           # our own file; pages are shared by all who map it
         torch.distributed.init_process_group("gloo", init_method=(folder/"meeting").as_uri(), rank=rank, world_size=processes)

@@ -67,6 +67,7 @@ def pick_precision(model, frames: FrameSet, cfg: Config, run_dir, device="cpu") 
     path = resolve(run_dir)/"config.json"
     if (path.parent/"checkpoint.safetensors").is_file(): return read_json(path)["config"]["precision"]
     if torch.device(device).type != "cpu": return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1: return "no"                       # processes that were started from outside must agree
     spent = step_times(model, frames, cfg)
     chosen = "bf16" if spent["bf16"] < .9*spent["no"] else "no"
     log.info(f"a step takes {1e3*spent['no']:.0f} ms of a core in float32, {1e3*spent['bf16']:.0f} ms in bfloat16; precision is {chosen!r}")
