@@ -35,7 +35,7 @@ def same(a, b):
 
 def example(run, data):
     "The README's Python example runs on a smoke model."
-    code = re.search(r"```python\n(from gphm.data.capture.*?)```", Path("README.md").read_text(encoding="utf-8"), re.S)[1]
+    code = re.search(r"```python\n(from gphm.capture.contract.*?)```", Path("README.md").read_text(encoding="utf-8"), re.S)[1]
     code = code.replace("runs/gaussian-laptop", run).replace("data/heads-laptop", data)
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "[1, 4, 64, 64, 3]" in said.stdout, said.stdout + said.stderr
@@ -51,7 +51,7 @@ def video(path):
 def photos(folder, count):
     "Photos of a synthetic person before a coloured wall, from several sides: one, or a folder of some."
     from PIL import Image
-    from gphm.preprocess.rehearsal import rehearse
+    from gphm.testing.rehearsal import rehearse
     folder, count = Path(folder), int(count)
     folder.mkdir(parents=True, exist_ok=True)
     for i, frame in enumerate(rehearse(count, count, 256, (5, 25, 4), (120, 140, 160)).frames): Image.fromarray(frame).save(folder/f"photo {i}.jpg", quality=92)
@@ -122,8 +122,8 @@ def wheel(site):
     "Every module of the installed wheel imports; the assets are those of the wheel."
     import importlib, pkgutil
     import gphm
-    from gphm.core import asset
-    from gphm.data.basis import HeadBasis
+    from gphm.core.base import asset
+    from gphm.synth.shape.basis import HeadBasis
     assert Path(gphm.__file__).is_relative_to(site) and asset("head_basis.npz").is_relative_to(site), (gphm.__file__, asset("head_basis.npz"))
     names = [m.name for m in pkgutil.walk_packages(gphm.__path__, "gphm.")]
     for name in names: importlib.import_module(name)

@@ -8,6 +8,6 @@ __all__ = ['load_prior']
 
 # %% ../nbs/package.ipynb #25b0d3c3
 def load_prior(folder="", device="cpu"):
-    "The head model that ships, or one packed by `gphm.prior.pack_prior`; see `gphm.prior.load_prior`."
-    from gphm.prior import load_prior as load       # torch is imported when it is needed
+    "The head model that ships, or one packed by `gphm.avatar.prior.pack_prior`; see `gphm.avatar.prior.load_prior`."
+    from gphm.avatar.prior import load_prior as load       # torch is imported when it is needed
     return load(folder, device)

@@ -13,7 +13,7 @@ import numpy as np, torch, torch.nn as nn
 from torch import Tensor
 from tqdm.auto import tqdm
 from .avatar import Avatar, split_gaussians
-from ..core import rng
+from ..core.base import rng
 from ..geometry.camera import project
 from ..geometry.pose import apply_pose
 from ..model.gaussian import GaussianModel, Gaussians

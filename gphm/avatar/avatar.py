@@ -12,10 +12,10 @@ import torch, torch.nn as nn
 from torch import Tensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from ..config import Config, config_from
-from .trust import NOTICE, absolute_paths, portable
-from .turns import Turns
-from ..core import GPHMError, atomic_path, read_json, resolve, write_json
+from ..core.config import Config, config_from
+from ..provenance.marks import NOTICE, absolute_paths, portable
+from .shoulders import Turns
+from ..core.base import GPHMError, atomic_path, read_json, resolve, write_json
 from ..model.gaussian import GaussianModel, Gaussians, render_gaussians
 from ..model.guiding import Rendered
 from ..model.head import Codes, HeadModel, expression_weight

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from .avatar import Avatar
 from .reenactment import RELATIVE_FROM, Clock, drive_codes, free_cameras, reenact, reenact_in_place, side_by_side, write_marked_video
-from .trust import avatar_facts, save_png
+from ..provenance.marks import avatar_facts, save_png
 from ..capture.timing import Timing
-from ..core import GPHMError, Run, log, run_facts
-from ..data.frames import FrameSet
+from ..core.base import GPHMError, Run, log, run_facts
+from ..capture.frames import FrameSet
 from ..evaluation.metrics import score_frames
-from ..training.recipe import _grid
+from ..core.viz import picture_grid
 
 # %% ../../nbs/avatar/driving.ipynb #485aa631
 SCORED = dict(test="held-out frames", given="given pictures, which were trained on")
@@ -61,4 +61,4 @@ def drive(avatar: Avatar, driver: FrameSet, run_dir, own: bool,
     run.finish(**run_facts(driver.K.device, preset=avatar.cfg.preset), **{"frames": count, "relative": relative}, **clock_of, **scores,
                **{f"ms/{k}": round(v, 2) for k, v in ms.items()}, **{"ms/frame": round(sum(ms.values()), 2), "speed/fps": round(1e3/sum(ms.values()), 1)})
     pick = torch.linspace(0, count - 1, min(8, count)).round().long()
-    return run.summary, _grid([[x[i] for i in pick] for x in columns.values()])
+    return run.summary, picture_grid([[x[i] for i in pick] for x in columns.values()])

@@ -13,14 +13,14 @@ import numpy as np, torch
 from PIL import Image
 from .avatar import Avatar, save_avatar
 from .driving import SCORED, drive, score_against, scored_as
-from .reconstruct import _frame_batch, bake_person, finetune, finetune_rule, render_frames
+from .reconstruct import frame_batch, bake_person, finetune, finetune_rule, render_frames
 from .sources import SHIPPED, driver_capture, driver_facts, find_guiding, find_prior, open_driver, open_source
-from .trust import portable, require_consent, save_png
-from ..core import GPHMError, Run, atomic_path, read_json, run_facts, write_json
-from ..data.capture import Captures
-from ..data.frames import FrameSet
+from ..provenance.marks import portable, require_consent, save_png
+from ..core.base import GPHMError, Run, atomic_path, read_json, run_facts, write_json
+from ..capture.contract import Captures
+from ..capture.frames import FrameSet
 from ..evaluation.metrics import save_scored
-from ..training.recipe import _grid
+from ..core.viz import picture_grid
 
 # %% ../../nbs/avatar/pipeline.ipynb #edbeb7d3
 def reconstruct(model, captures: Captures, train: FrameSet, test: FrameSet | None, run_dir, steps: int = 2000, seed: int = 0, consent: str = "",
@@ -61,7 +61,7 @@ def render_identity(model, z_id, data: FrameSet): # [N, H, W, 3]
     "Frames of a capture rendered by the head model with one code."
     g, images = model.gaussians(z_id), []
     for n in range(len(data)):
-        b = _frame_batch(data, [n], z_id.device)
+        b = frame_batch(data, [n], z_id.device)
         images.append(model(z_id, model.encode(b.face, b.nonface), b.pose, b.world_to_camera, b.K, data.image_size, gaussians=g).image[0, 0].clamp(0, 1))
     return torch.stack(images)
 
@@ -69,18 +69,18 @@ def render_identity(model, z_id, data: FrameSet): # [N, H, W, 3]
 def show_avatar(scored: dict, count: int = 7) -> Image.Image:
     "Frames that were scored: truth, the fitted code, the avatar."
     pick = torch.linspace(0, len(scored["truth"]) - 1, min(count, len(scored["truth"]))).round().long()
-    return _grid([[scored[k][i] for i in pick] for k in ("truth", "fitted", "render")])
+    return picture_grid([[scored[k][i] for i in pick] for k in ("truth", "fitted", "render")])
 
 YAWS = tuple(range(-80, 81, 20))            # degrees, to the sitter's left: the nine directions
 
 @torch.no_grad()
 def show_turn(avatar: Avatar, data: FrameSet, yaws=YAWS) -> Image.Image:
     "One expression from cameras turned about the head's axis."
-    b = _frame_batch(data, [0], avatar.X_ne.device)
+    b = frame_batch(data, [0], avatar.X_ne.device)
     codes, row = avatar.encode(b.face, b.nonface), []
     s, R, t = b.pose
     for yaw in yaws:
         a = math.radians(-yaw)              # the camera goes to the sitter's left, so the head turns to its right
         turn = R.new_tensor([[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]])
         row.append(avatar(codes, (s, R @ turn, t), b.world_to_camera, b.K, data.image_size).image[0, 0].clamp(0, 1))
-    return _grid([row])
+    return picture_grid([row])

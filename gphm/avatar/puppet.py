@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 from .avatar import Avatar
-from ..core import GPHMError
-from ..data.frames import FrameSet
+from ..core.base import GPHMError
+from ..capture.frames import FrameSet
 from ..geometry.camera import Camera, project
 from ..geometry.pose import apply_pose, rest_pose
 from ..model.gaussian import GaussianModel, Gaussians, render_gaussians

@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from tqdm.auto import tqdm
 from .avatar import Avatar
-from .reconstruct import _frame_batch
-from .trust import NOTICE, write_sidecar
+from .reconstruct import frame_batch
+from ..provenance.marks import NOTICE, write_sidecar
 from ..capture.timing import Timing
 from ..capture.writing import write_video
-from ..core import GPHMError
-from ..data.frames import FrameSet
+from ..core.base import GPHMError
+from ..capture.frames import FrameSet
 from ..geometry.camera import Camera, orbit_camera
 from ..geometry.pose import rest_pose
 from ..model.head import Codes
@@ -91,7 +91,7 @@ def drive_codes(avatar: Avatar, driver: FrameSet, # one camera's frames of any p
     avatar.eval()
     clock, codes = clock or Clock(avatar.X_ne.device), []
     for n in range(len(driver)):
-        b = _frame_batch(driver, [n], avatar.X_ne.device)
+        b = frame_batch(driver, [n], avatar.X_ne.device)
         with clock("encode"): codes.append(avatar.encode(b.face, b.nonface, b.pose[1]))
     exp, non = torch.cat([c.exp for c in codes]), torch.cat([c.non for c in codes])
     if relative: exp = avatar.relative(exp - exp.mean(0))
@@ -110,7 +110,7 @@ def reenact(avatar: Avatar, driver: FrameSet, # one camera's frames of any perso
     clock, images = clock or Clock(avatar.X_ne.device), []
     if codes is None: codes = drive_codes(avatar, driver, neck, relative, clock)
     for n in tqdm(range(len(driver)), "reenacting", disable=not progress):
-        b = _frame_batch(driver, [n], avatar.X_ne.device)
+        b = frame_batch(driver, [n], avatar.X_ne.device)
         pose = b.pose if scale is None else drive_pose(torch.tensor([scale], device=b.K.device), *b.pose, b.world_to_camera[:, 0])
         images.append(render_frame(avatar, Codes(codes.exp[n:n+1], codes.non[n:n+1]), pose, b.world_to_camera, b.K, driver.image_size, clock))
     return torch.stack(images)

@@ -10,18 +10,18 @@ __all__ = ['find_prior', 'find_guiding', 'look_at_source', 'capture_folder', 'ca
 import hashlib, json
 from pathlib import Path
 import numpy as np
-from .trust import portable, require_consent
-from ..config import Config
-from ..core import GPHMError, resolve
-from ..data.capture import Captures, open_captures
-from ..data.clips import write_clips
-from ..data.frames import FrameSet, load_frames
+from ..provenance.marks import portable, require_consent
+from ..core.config import Config
+from ..core.base import GPHMError, resolve
+from ..capture.contract import Captures, open_captures
+from ..synth.clips import write_clips
+from ..capture.frames import FrameSet, load_frames
 from ..capture.source import read_frames
-from ..preprocess.ibug import detector_name
-from ..preprocess.following import find_faces
-from ..preprocess.landmarks import NoFace
-from ..preprocess.video import fingerprint, video_to_capture
-from ..prior import SHIPPED, load_guiding, load_prior
+from ..tracking.landmarks.ibug import detector_name
+from ..tracking.people.following import find_faces
+from ..tracking.landmarks.landmarks import NoFace
+from ..tracking.video import fingerprint, video_to_capture
+from .prior import SHIPPED, load_guiding, load_prior
 from ..training.checkpoint import load_model
 
 # %% ../../nbs/avatar/sources.ipynb #3b22529d

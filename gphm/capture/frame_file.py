@@ -10,7 +10,7 @@ import tempfile, threading
 
 import numpy as np
 
-from ..core import GPHMError
+from ..core.base import GPHMError
 
 # %% ../../nbs/capture/frame_file.ipynb #d9c4535b
 class FrameFile:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from ..core import GPHMError, resolve
+from ..core.base import GPHMError, resolve
 
 # %% ../../nbs/capture/pictures.ipynb #71ed51d2
 HEIC = (".heic", ".heif")

@@ -16,7 +16,7 @@ import numpy as np
 
 from .pictures import PICTURES, list_pictures, read_picture
 from .video import Video, open_video, read
-from ..core import GPHMError, log, resolve
+from ..core.base import GPHMError, log, resolve
 
 # %% ../../nbs/capture/source.ipynb #95c72041
 def pick(count: int, frames=None) -> np.ndarray:

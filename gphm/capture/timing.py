@@ -22,7 +22,7 @@ class Timing:
     sound: Path | None = None
     start: float = 0.       # seconds of the sound at which the video begins
 
-def timing_of(subject, # `data.capture_reader.Subject`
+def timing_of(subject, # `capture.reader.Subject`
               names=None, # frames, in order; None: all
               ) -> Timing | None:
     """The timing of frames of one subject, or None where its capture keeps no times. All frames last as long as their clip, from its first frame to its end; a part begins with its own first frame

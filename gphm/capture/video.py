@@ -18,7 +18,7 @@ import numpy as np
 
 from .colour import colour_cube, encoding
 from .pictures import increasing
-from ..core import GPHMError, log, resolve
+from ..core.base import GPHMError, log, resolve
 
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".3gp", ".wmv", ".flv", ".ogv", ".gif")
 

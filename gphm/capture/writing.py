@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from .video import open_container
-from ..core import GPHMError, atomic_path, resolve
+from ..core.base import GPHMError, atomic_path, resolve
 
 TICKS = 90_000                                         # a second, where each frame has a time of its own
 COPIED = ("aac", "mp3", "ac3", "eac3", "alac")         # sound that an mp4 holds as it is; other sound becomes AAC

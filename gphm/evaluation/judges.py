@@ -18,20 +18,20 @@ import torch
 from scipy.spatial.distance import pdist
 from tqdm.auto import tqdm
 
-from ..core import GPHMError, rng
-from ..data.basis import HeadBasis
-from ..data.camera_rigs import studio_camera
-from ..data.capture import Captures
-from ..data.heads import TURN, rig_of
-from ..data.heads_look import Look
-from ..data.lights import STUDIO, sample_rig
-from ..data.people import actions_of, fitted, make_person, pose_person, seat_person, texture_size
-from ..data.sample import crop_box, face_box
-from ..data.studio import photograph, shadows_of, strike
+from ..core.base import GPHMError, rng
+from ..synth.shape.basis import HeadBasis
+from ..synth.render.rigs import studio_camera
+from ..capture.contract import Captures
+from ..synth.heads import TURN, rig_of
+from ..synth.look import Look
+from ..synth.render.lights import STUDIO, sample_rig
+from ..synth.person import actions_of, fitted, make_person, pose_person, seat_person, texture_size
+from ..capture.crops import crop_box, face_box
+from ..synth.render.studio import photograph, shadows_of, strike
 from ..geometry.camera import project
-from ..preprocess.face_networks import FaceMesh
-from ..preprocess.landmarks import eye_distance, ibug68
-from ..preprocess.weights import find_weights
+from ..tracking.landmarks.face_networks import FaceMesh
+from ..tracking.landmarks.landmarks import eye_distance, ibug68
+from ..core.weights import find_weights
 
 # %% ../../nbs/evaluation/judges.ipynb #4d7ddec7
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 from PIL import Image
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
-from ..core import GPHMError, log
-from ..data.sample import crop_box, face_box
+from ..core.base import GPHMError, log
+from ..capture.crops import crop_box, face_box
 from .judges import dlib_faces
 from .metrics import box_mask, psnr, score_frames
 from ..model.perceptual import Lpips

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from ..core import GPHMError, resolve
-from ..data.sample import face_box
+from ..core.base import GPHMError, resolve
+from ..capture.crops import face_box
 from ..model.perceptual import Lpips
 
 # %% ../../nbs/evaluation/metrics.ipynb #5c2f9384

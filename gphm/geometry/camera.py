@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 import torch.nn.functional as F
 
-from ..core import GPHMError
+from ..core.base import GPHMError
 
 # %% ../../nbs/geometry/camera.ipynb #f4ae822f
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import roma
 import torch
 from torch import Tensor
 
-from ..core import GPHMError
+from ..core.base import GPHMError
 
 # %% ../../nbs/geometry/pose.ipynb #b0d0f46a
 def quat_multiply(a: Tensor, b: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import permutations
 import torch
 from torch import Tensor
-from ..core import GPHMError
+from ..core.base import GPHMError
 
 # %% ../../nbs/model/dmtet.ipynb #7993638d
 CORNERS = torch.tensor([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)]) # corner number = 4x + 2y + z

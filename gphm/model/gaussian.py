@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import math
 import torch, torch.nn as nn
 from torch import Tensor
-from ..config import Config
+from ..core.config import Config
 from ..geometry.camera import Camera
 from ..geometry.pose import apply_pose, quat_multiply, rest_pose, rotmat_to_quat
 from .guiding import GuidingModel, MeanMesh, Rendered, same_views

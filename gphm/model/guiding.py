@@ -11,8 +11,8 @@ import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from tqdm.auto import tqdm
-from ..config import Config
-from ..core import GPHMError, rng
+from ..core.config import Config
+from ..core.base import GPHMError, rng
 from ..geometry.pose import apply_pose
 from .dmtet import TetGrid, crossings
 from .head import Codes, HeadModel

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import math
 import roma, torch, torch.nn as nn
 from torch import Tensor
-from ..config import Config
+from ..core.config import Config
 from .networks import MLP, Encoder, Motion, Refine
 
 # %% ../../nbs/model/head.ipynb #dce9ae06

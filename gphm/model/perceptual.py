@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core import GPHMError, asset
-from ..preprocess.weights import package_folder, own_file, weights_cache
+from ..core.base import GPHMError, asset
+from ..core.weights import package_folder, own_file, weights_cache
 
 # %% ../../nbs/model/perceptual.ipynb #e639607a
 BACKBONES = dict(

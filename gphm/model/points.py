@@ -9,8 +9,8 @@ __all__ = ['mouth_cavity', 'face_points', 'neighbour_distance', 'template_points
 import roma, torch
 from scipy.spatial import cKDTree
 from torch import Tensor
-from ..config import Config
-from ..core import rng
+from ..core.config import Config
+from ..core.base import rng
 from .guiding import MeanMesh
 
 # %% ../../nbs/model/points.ipynb #5758b8fa

@@ -15,7 +15,7 @@ from torch import Tensor
 import torch.nn.functional as F
 from torch.utils.weak import WeakIdKeyDictionary
 
-from ..core import GPHMError
+from ..core.base import GPHMError
 from .mesh_kernels import (antialias_one, antialias_one_backward, each_band, each_camera, edge_table, find_crossings,
                                          interpolate_one, interpolate_one_backward, rasterize_one, rasterize_one_backward,
                                          rasterize_rows)

@@ -11,7 +11,7 @@ import functools
 import torch
 from torch import Tensor
 
-from ..core import GPHMError, log
+from ..core.base import GPHMError, log
 
 # %% ../../nbs/rendering/mesh_cuda.ipynb #e22ba7b2
 def _nvdiffrast():

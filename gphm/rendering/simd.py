@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-from ..core import log
+from ..core.base import log
 
 # %% ../../nbs/rendering/simd.ipynb #27f852c8
 LANES = 16

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..core import log
+from ..core.base import log
 from .splat_projection import (GRADS, SPLAT, TILE, f32, fill_tiles, project_backward, project_forward,
                                              sort_cameras)
 from . import splat_plain, splat_tiles

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core import GPHMError, log
+from ..core.base import GPHMError, log
 from .splat_reference import Splats, splat_reference
 
 # %% ../../nbs/rendering/splatting.ipynb #9c87a501

@@ -11,7 +11,7 @@ import collections, contextlib, functools, sys, threading
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from ..core import GPHMError
+from ..core.base import GPHMError
 from .pretend_places import ANY, COPIES, CUDA, INDEXING, UNCHECKED, WAITS, DeviceMismatch, Places, check_meeting, tensors_in, true_device
 
 # %% ../../nbs/testing/pretend_gpu.ipynb #dd1d7be6

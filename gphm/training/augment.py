@@ -9,7 +9,7 @@ __all__ = ['some', 'shaken', 'relit', 'changed', 'mirrored']
 import numpy as np, torch
 from torch import Tensor
 from torch.nn import functional as F
-from ..preprocess.ibug import IBUG_MIRROR
+from ..tracking.landmarks.ibug import IBUG_MIRROR
 
 # %% ../../nbs/training/augment.ipynb #8da8a9e9
 def some(numbers: np.random.Generator, std: float, *shape) -> Tensor:

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 import numpy as np, roma, torch
 from torch import Tensor
-from ..config import Config
-from ..core import GPHMError, rng
-from ..data.frames import FrameSet
-from ..data.sample import face_box
+from ..core.config import Config
+from ..core.base import GPHMError, rng
+from ..capture.frames import FrameSet
+from ..capture.crops import face_box
 from ..geometry.pose import invert_pose
 from .augment import changed
 

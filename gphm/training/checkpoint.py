@@ -11,13 +11,13 @@ from dataclasses import asdict
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from ..config import Config, config_from
-from ..core import GPHMError, atomic_path, read_json, resolve, write_json
+from ..core.config import Config, config_from
+from ..core.base import GPHMError, atomic_path, read_json, resolve, write_json
 from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
 
 # %% ../../nbs/training/checkpoint.ipynb #40d2aba6
-def optimizer_tensors(opt) -> dict[str, torch.Tensor]: # an optimiser, or `training.rates.Optimizers`
+def optimizer_tensors(opt) -> dict[str, torch.Tensor]: # an optimiser, or `training.optim.Optimizers`
     "The optimisers' state as named tensors: `optim.<optimiser>.<parameter number>.<entry>`."
     parts = getattr(opt, "parts", [opt])
     return {f"optim.{o}.{i}.{k}": v for o, part in enumerate(parts) for i, s in part.state_dict()["state"].items() for k, v in s.items() if torch.is_tensor(v)}

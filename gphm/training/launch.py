@@ -8,8 +8,8 @@ __all__ = ['parse', 'own_device', 'train', 'main']
 # %% ../../nbs/training/launch.ipynb #2573cd13
 import ast, os, sys
 import torch
-from ..config import make_config
-from ..core import GPHMError, pick_device, resolve, seed_everything
+from ..core.config import make_config
+from ..core.base import GPHMError, pick_device, resolve, seed_everything
 from .recipe import finish_reading, make_validation, open_splits, prepare_heads, start_guiding, start_gaussians
 from .together import train_together
 

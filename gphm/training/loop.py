@@ -11,16 +11,16 @@ from dataclasses import replace
 import numpy as np, torch
 from PIL import Image
 from tqdm.auto import tqdm
-from ..config import Config
-from ..core import GPHMError, Run, log, write_json
-from ..data.frames import FrameSet
+from ..core.config import Config
+from ..core.base import GPHMError, Run, log, write_json
+from ..capture.frames import FrameSet
 from ..model.gaussian import GaussianModel
 from ..model.guiding import Rendered
 from ..model.perceptual import Lpips
 from .batches import Ahead, Batch, Sampler, mean_hull
 from .checkpoint import open_run, read_checkpoint, restore_optimizer, save_checkpoint
-from .lessons import teach_encoders, teach_gaussians
-from .rates import make_optimizer
+from .auxiliary import teach_encoders, teach_gaussians
+from .optim import make_optimizer
 from .stage import Objective, training_step
 
 # %% ../../nbs/training/loop.ipynb #cc03941e

@@ -10,8 +10,8 @@ import json, os, subprocess, sys, tempfile, time, warnings
 from contextlib import suppress
 from pathlib import Path
 import torch
-from ..core import GPHMError, write_json
-from ..data.jobs import find_job
+from ..core.base import GPHMError, write_json
+from ..core.jobs import find_job
 
 # %% ../../nbs/training/processes.ipynb #70c00008
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")}

@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 import matplotlib.pyplot as plt
 import numpy as np, torch
 from PIL import Image
-from ..config import Config
-from ..core import GPHMError, Run, log, read_json, resolve, run_facts, write_json
-from ..data.basis import PARTS, HeadBasis
-from ..data.capture import Captures, open_captures
-from ..data.frames import FrameSet, load_frames
-from ..data.heads import write_heads
-from ..data.faces import Faces, write_faces
-from ..evaluation.heads import evaluate_heads, held_out, motion_explained, reads_faces, render_held_out
+from ..core.config import Config
+from ..core.base import GPHMError, Run, log, read_json, resolve, run_facts, write_json
+from ..core.viz import picture_grid
+from ..synth.shape.basis import PARTS, HeadBasis
+from ..capture.contract import Captures, open_captures
+from ..capture.frames import FrameSet, load_frames
+from ..synth.heads import write_heads
+from ..synth.faces import Faces, write_faces
+from .validation import evaluate_heads, held_out, motion_explained, reads_faces, render_held_out
 from ..evaluation.metrics import save_scored, score_frames
 from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
@@ -29,9 +30,9 @@ from ..rendering.mesh import render_mesh
 from ..geometry.camera import look_at
 from .batches import canonical_landmarks
 from .checkpoint import load_model, read_checkpoint, save_checkpoint
-from .reading import read_on
+from .encoder_pretraining import read_on
 from .together import train_together
-from .unseen import fit_codes, with_people
+from .identity_fit import fit_codes, with_people
 
 # %% ../../nbs/training/recipe.ipynb #aa099f71
 def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
@@ -137,7 +138,7 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
     return GaussianModel.from_points(cfg, len(train.subject_names), len(train), P, X)
 
 def finish_reading(run: Run, model: GaussianModel, captures: Captures, train: FrameSet, cfg: Config, progress: bool = True) -> dict:
-    """E_exp reads on (`training.reading`) on seven of eight of the `face_people`; `reading.json` and the summary say what it made of the others' faces before and after. It is done when the
+    """E_exp reads on (`training.encoder_pretraining`) on seven of eight of the `face_people`; `reading.json` and the summary say what it made of the others' faces before and after. It is done when the
     checkpoint has `face_steps` more steps than stage 2. Captures without neutral frames are passed over, with a logged line and a word in `reading.json`."""
     if not (cfg.face_people > 1 and cfg.face_steps and cfg.motion_teacher): return {}       # one person to learn from and one to test on, and a layer that reads
     mark = run.dir/"reading.json"
@@ -168,13 +169,6 @@ def prepare_gaussians(run_dir, captures: Captures, train: FrameSet, test: FrameS
     return model, run
 
 # %% ../../nbs/training/recipe.ipynb #4dacf47c
-def _grid(rows: list) -> Image.Image:
-    "Rows of [H, W, 3] images in [0, 1] or uint8 as one picture."
-    def u8(x):
-        x = torch.as_tensor(np.asarray(x.cpu()) if torch.is_tensor(x) else x)
-        return x if x.dtype == torch.uint8 else (x.clamp(0, 1)*255).round().byte()
-    return Image.fromarray(torch.cat([torch.cat([u8(x) for x in row], 1) for row in rows]).numpy())
-
 def contact_sheet(data: FrameSet, columns: int = 8, height: int = 64) -> Image.Image:
     "For each of some subjects: a few expressions from the front, then a few cameras of one frame."
     from gphm.training.batches import frontal_views
@@ -186,12 +180,12 @@ def contact_sheet(data: FrameSet, columns: int = 8, height: int = 64) -> Image.I
         cams = data.camera_valid[s].nonzero()[:, 0]
         row += [data.images[frames[0], c] for c in cams[torch.linspace(0, len(cams) - 1, columns - half).long()]]
         rows.append(row)
-    return _grid(rows)
+    return picture_grid(rows)
 
 def show_pairs(scored: dict, count: int = 8) -> Image.Image:
     "Truth above, render below, for some of what was scored."
     pick = torch.linspace(0, len(scored["names"]) - 1, min(count, len(scored["names"]))).round().long()
-    return _grid([[scored["truth"][i] for i in pick], [scored["render"][i] for i in pick]])
+    return picture_grid([[scored["truth"][i] for i in pick], [scored["render"][i] for i in pick]])
 
 def show_expressions(scored: dict, count: int = 8) -> Image.Image:
     "Driving face, truth, render, and the render with a foreign expression, where the face is seen."
@@ -201,7 +195,7 @@ def show_expressions(scored: dict, count: int = 8) -> Image.Image:
     face = torch.nn.functional.interpolate(scored["face"][seen[pick]].movedim(-1, 1), size=(H, W), mode="bilinear").movedim(1, -1)
     rows = [list(face), [scored["truth"][i] for i in seen[pick]], [scored["render"][i] for i in seen[pick]]]
     if scored["foreign"] is not None: rows.append([scored["foreign"][i] for i in pick])
-    return _grid(rows)
+    return picture_grid(rows)
 
 # %% ../../nbs/training/recipe.ipynb #07284c49
 def show_course(run: Run):
@@ -231,7 +225,7 @@ def show_mean_mesh(model: GuidingModel, size: int = 200) -> Image.Image:
         w2c = look_at(eye, torch.tensor([0., -.1, 0], device=n.device).expand(3, 3))
         K = torch.tensor([[2.9*size, 0, size/2], [0, 2.9*size, size/2], [0, 0, 1]], device=n.device).expand(3, 3, 3)
         out = render_mesh(mesh.X_0, mesh.faces, colour, w2c, K, (size, size), torch.ones(3, device=n.device))
-    return _grid([list(out.features)])
+    return picture_grid([list(out.features)])
 
 def show_points(model, subjects=(0, 1), size: int = 4):
     "Centres of the Gaussians, from the front and the side, coloured by C."

@@ -10,15 +10,15 @@ import math
 from contextlib import nullcontext
 import torch
 from torch import Tensor
-from ..config import Config
-from ..core import GPHMError
+from ..core.config import Config
+from ..core.base import GPHMError
 from ..model.gaussian import GaussianModel
 from ..model.guiding import Rendered
 from ..model.perceptual import Lpips
 from .batches import Batch, Sampler, halved, part_of
-from .lessons import teacher_losses
+from .auxiliary import teacher_losses
 from .losses import crop_square, landmark_loss, laplacian, photometric, pixel_weights, silhouette_iou
-from .rates import rate_factor
+from .optim import rate_factor
 
 # %% ../../nbs/training/stage.ipynb #bf05f2f5
 def step_losses(model, cfg: Config, batch: Batch, step: int, refine: bool, lpips: Lpips | None = None,

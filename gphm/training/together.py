@@ -9,15 +9,15 @@ __all__ = ['SMALL', 'cores', 'count_processes', 'step_times', 'pick_precision', 
 import copy, os, time
 from dataclasses import replace
 import numpy as np, torch
-from ..config import Config
-from ..core import GPHMError, Run, log, read_json, resolve
-from ..data.frames import FrameSet
+from ..core.config import Config
+from ..core.base import GPHMError, Run, log, read_json, resolve
+from ..capture.frames import FrameSet
 from ..model.gaussian import GaussianModel
 from .batches import Sampler
 from .checkpoint import read_checkpoint
 from .loop import train_stage
 from .processes import run_together
-from .rates import make_optimizer
+from .optim import make_optimizer
 from .stage import Objective, shares, training_step
 
 # %% ../../nbs/training/together.ipynb #70c11005
