@@ -125,7 +125,7 @@ class Config(StageConfig):
     decay: float = 1.              # rates end at this share of their start (cosine)
     warmup: int = 0                # steps of linear warm-up
     clip: float = 0.               # largest gradient norm; 0 is none
-    precision: str = "no"          # "bf16": mixed precision (accelerate); the SDF, positions and renderers stay in float32
+    precision: str = "no"          # "bf16": mixed precision (accelerate); the SDF, positions and renderers stay in float32. "auto": bf16 where some timed steps say that it pays
     prefetch: int = 0              # steps whose pictures are drawn ahead by threads
     validate_every: int = 0        # steps between looks at held-out cameras and expressions while a training runs; 0 is never
     save_every: int = 1000         # steps between checkpoints

@@ -6,7 +6,7 @@
 __all__ = ['PAIRED', 'SINGLE', 'ACTIONS', 'AT', 'UNITS', 'EMOTIONS', 'VISEMES', 'VOWELS', 'CONSONANTS', 'EXPRESSIONS', 'ROLLED',
            'OPPOSED', 'YIELDS', 'LIMITS', 'OVERLAP', 'SOFT', 'ONE_SIDED', 'REACH', 'TURNS', 'KINDS', 'PALETTE', 'both',
            'vector', 'named', 'openings', 'opening_vertices', 'settle', 'exclude', 'fit_contacts', 'gaze_of', 'look',
-           'sample_expression', 'sketch', 'penetration']
+           'draw_emotion', 'sample_expression', 'sketch', 'penetration']
 
 # %% ../../../nbs/synth/motion/expressions.ipynb #34e0901b
 import functools
@@ -223,7 +223,7 @@ KINDS = dict(emotion=.33, calm=.12, speech=.19, closed=.06, gaze=.08, lopsided=.
 
 def _units(g, units, low=.35, high=1.05): return sum((UNITS[u]*g.uniform(low, high) for u in units), np.zeros(52))
 
-def _emotion(g, low=.4, high=1.1):
+def draw_emotion(g, low=.4, high=1.1):
     often = np.array([dict(happy=5, happily_surprised=3, happily_disgusted=2, surprised=2).get(n, 1) for n in EMOTIONS])      # people smile most
     always, maybe = EMOTIONS[list(EMOTIONS)[g.choice(len(EMOTIONS), p=often/often.sum())]]
     return _units(g, [*always, *(u for u, share in maybe.items() if g.random() < share)], low, high)*g.uniform(.75, 1.1)
@@ -232,10 +232,10 @@ def _calm(g): return _units(g, g.choice([1, 2, 4, 6, 7, 12, 14, 17, 24], 2, repl
 
 def _speech(g):
     a, b = (vector(VISEMES[k])*g.uniform(.7, 1.3) for k in (g.choice(VOWELS + CONSONANTS), g.choice(VOWELS)))
-    mood = _calm(g)*(g.random() < .6) + _emotion(g)*.3*(g.random() < .4) + _units(g, [1, 2])*.6*(g.random() < .25)
+    mood = _calm(g)*(g.random() < .6) + draw_emotion(g)*.3*(g.random() < .4) + _units(g, [1, 2])*.6*(g.random() < .25)
     return a + (b - a)*g.uniform(0, .6) + mood
 
-def _closed(g): return UNITS[43] + (_calm(g) if g.random() < .6 else _emotion(g)*g.uniform(.4, 1))
+def _closed(g): return UNITS[43] + (_calm(g) if g.random() < .6 else draw_emotion(g)*g.uniform(.4, 1))
 
 def _gaze(g):
     t = g.uniform(0, 2*np.pi)
@@ -264,7 +264,7 @@ def sample_expression(g: np.random.Generator,
     "A face that somebody might make."
     if kind is not None and kind not in KINDS: raise GPHMError(f"kind is {kind!r}; one of {', '.join(KINDS)} was expected")
     kind = kind or g.choice(list(KINDS), p=np.array(list(KINDS.values()))/sum(KINDS.values()))
-    a = dict(emotion=_emotion, calm=_calm, speech=_speech, closed=_closed, gaze=_gaze, lopsided=_lopsided, odd=_odd)[kind](g)
+    a = dict(emotion=draw_emotion, calm=_calm, speech=_speech, closed=_closed, gaze=_gaze, lopsided=_lopsided, odd=_odd)[kind](g)
     strong = g.uniform(1.15, 1.45) if g.random() < .15 else 1
     if kind not in ("gaze", "closed") and g.random() < .35: a = a + look(np.radians(g.normal(0, (9, 5))).clip(-.35, .3))
     if kind in ("emotion", "calm", "speech") and g.random() < .08: a = np.maximum(a, UNITS[43]*g.uniform(.3, 1))       # caught in a blink

@@ -10,7 +10,7 @@ __all__ = ['GAZES', 'EYES', 'LIDS', 'BROWS', 'MOUTHS', 'FACETS', 'KINDS', 'EVERY
 import numpy as np
 
 from ...core.base import GPHMError, rng
-from .expressions import ACTIONS, AT, CONSONANTS, PAIRED, UNITS, VISEMES, VOWELS, _emotion, both, look, settle, vector
+from .expressions import ACTIONS, AT, CONSONANTS, PAIRED, UNITS, VISEMES, VOWELS, draw_emotion, both, look, settle, vector
 
 # %% ../../../nbs/synth/motion/space.ipynb #43e099dc
 GAZES = {"ahead": None} | {n: np.radians(45*k) for k, n in enumerate(("left", "up_left", "up", "up_right", "right", "down_right",
@@ -126,7 +126,7 @@ def draw_expression(g: np.random.Generator,
     "A face out of the space. The gaze is part of the actions (`expressions.gaze_of` turns the eyeballs further)."
     if kind is not None and kind not in KINDS: raise GPHMError(f"kind is {kind!r}; one of {', '.join(KINDS)} was expected")
     if kind == "neutral": return np.zeros(len(ACTIONS))
-    if kind == "mood": return settle(_emotion(g) + _gaze(g, str(g.choice(FACETS["gaze"]))))
+    if kind == "mood": return settle(draw_emotion(g) + _gaze(g, str(g.choice(FACETS["gaze"]))))
     names = {facet: str(g.choice(pack)) for facet, pack in FACETS.items()}
     return compose(g, **{facet: kind if kind in FACETS[facet] else n for facet, n in names.items()})
 
