@@ -187,6 +187,7 @@ def tell_lost(seen: Landmarks, name: str):
     lost = np.flatnonzero(~seen.found).tolist()
     if lost: log.info(f"{name}: no face in {len(lost)} of {len(seen)} frames ({', '.join(map(str, lost[:8]))}{', …' if lost[8:] else ''}); they are left out")
 
+# %% ../../nbs/tracking/clip.ipynb #273b0112
 def prepare_plan(plan: Plan, resolution: int = 256, matte: str = "auto", focal: float = None, progress: bool = True, detector: str = "facemesh",
                  plate=None,            # a path: an image or a video of the room without the person
                  model: MorphableModel = None) -> Clip:
@@ -219,6 +220,7 @@ def prepare_plan(plan: Plan, resolution: int = 256, matte: str = "auto", focal: 
     facts = dict(matte_in_the_face=float(np.nanmean(quality.face)), matte_holes=float(np.nanmax(quality.hole)), matte_pieces=float(np.nanmax(quality.apart)))
     return Clip(frames, alpha, seen, fit, frame_rate(plan), lost, tuple(int(v) for v in windows[0]), how, source.moving, plan.numbers[got], dropped, facts)
 
+# %% ../../nbs/tracking/clip.ipynb #1ca777c4
 def lacking(plan: Plan, got: np.ndarray, windows: np.ndarray, seen: Landmarks, size: int, samples: int = 8) -> list[str]:
     "What a video lacks for a good avatar, in sentences, judged by some of its windows at full size."
     rows = np.flatnonzero(seen.found)
