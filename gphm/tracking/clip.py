@@ -115,8 +115,8 @@ def find_windows(plan: Plan, seen: Landmarks, got: np.ndarray) -> np.ndarray: # 
     if plan.source.moving: return np.tile(np.array(square_crop(middles, lengths, plan.area)), (len(got), 1))
     out, rows = np.zeros((len(got), 3), int), np.flatnonzero(seen.found)
     for m, l, i in zip(middles, lengths, rows):
-        H, W = plan.source.sizes[plan.numbers[got[i]]]
-        out[i] = square_crop(m[None], l[None], (0, 0, W, H))
+        _, image = next(plan.source.read([plan.numbers[got[i]]]))
+        out[i] = square_crop(m[None], l[None], picture_bars(image[None]))             # screenshots have bars too
     out[~seen.found] = out[rows[0]]
     return out
 
