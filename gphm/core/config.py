@@ -26,6 +26,10 @@ class DataConfig:
     lenders: int = 0               # people who lend each subject of the synthetic heads their faces for these; 0: up to 16 that all share
     face_people: int = 0           # people of whom only faces are drawn, for E_exp to read on after stage 2 (data.faces, training.reading)
     face_moments: int = 8          # faces of each
+    expressions_from: str = "list" # of synthetic people: the named list, or "space", drawn for each person (synth.motion.space)
+    wear: str = "usual"            # of synthetic people; "filmed": glasses and hats as rare as among people who are filmed
+    variety: str = "usual"         # of synthetic faces; "wide": they differ more
+    surface: bool = False          # synthetic captures keep where points of the head truly are (surface.npz)
     image_size: int = 512          # pixels (3.1)
     use_conditions: bool = True    # condition images drive half of the training frames; without them, other views of the frame alone
 

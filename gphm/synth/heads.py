@@ -113,7 +113,7 @@ def write_heads(root,                # folder of the capture
                 test_subjects=0,     # more people, for testing only
                 test_expressions=0,  # more frames of everybody, for testing only
                 lenders=0,           # people that lend each subject their faces for condition images, nobody twice; 0: up to 16 that all subjects share
-                expressions_from="list",   # "space": drawn person by person out of data.expression_space
+                expressions_from="list",   # "space": drawn person by person (synth.motion.space)
                 wear="usual",        # "filmed": glasses and hats as rare as among people who are filmed
                 variety="usual",     # "wide": faces differ more
                 surface=False):      # write surface.npz, where 2,800 points of the head truly are in every frame -> Captures

@@ -40,7 +40,8 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
     root = resolve(data_dir)
     if not (root/"dataset.json").is_file():
         write_heads(root, cfg.subjects, cfg.expressions, cfg.views, cfg.test_views, cfg.image_size, cfg.conditions, cfg.seed, progress=progress,
-                    test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions, lenders=cfg.lenders)
+                    test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions, lenders=cfg.lenders,
+                    expressions_from=cfg.expressions_from, wear=cfg.wear, variety=cfg.variety, surface=cfg.surface)
     return open_captures(root)
 
 def open_splits(captures: Captures, cfg: Config, device="cpu") -> tuple[FrameSet, FrameSet]:
