@@ -80,14 +80,16 @@ def measure_clip(frames: np.ndarray,       # [T, H, W, 3] uint8
                  landmarks: Landmarks,
                  alpha: np.ndarray = None, # [T, H, W] 0..1, or nothing yet
                  error: np.ndarray = None, # [N] pixels, reprojection errors of the frames that were fitted, or nothing yet
-                 samples: int = 12) -> dict:
+                 samples: int = 12,
+                 zoom: float = 1.,         # size of these frames over that of the source, whose face it is that has so many pixels
+                ) -> dict:
     "The numbers of a clip; what cannot be measured is absent."
     found = np.flatnonzero(landmarks.found)
     out = dict(frames=len(frames), face_share=float(landmarks.found.mean()), second_face=second_face(frames, min(6, samples)))
     if not len(found): return out
     some, points = found[spread(len(found), samples)], landmarks.points
     boxes = face_box(points[found])
-    out |= dict(face_pixels=float(np.median(boxes[:, 2] - boxes[:, 0])), blur=float(np.median([blur(frames[t], points[t]) for t in some])), clipped=float(np.mean([clipped(frames[t], points[t]) for t in some])))
+    out |= dict(face_pixels=float(np.median(boxes[:, 2] - boxes[:, 0]))/zoom, blur=float(np.median([blur(frames[t], points[t]) for t in some])), clipped=float(np.mean([clipped(frames[t], points[t]) for t in some])))
     if alpha is not None: out |= dict(flicker=flicker(alpha, frames, landmarks.shot), matte_face=float(np.min([matte_face(alpha[t], points[t]) for t in some])))
     if error is not None: out["error_percent"] = float(100*np.mean(error)/np.median(eye_distance(points[found])))
     return out

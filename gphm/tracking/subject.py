@@ -152,7 +152,7 @@ def write_views(takes: list[Recording], writer: CaptureWriter, settings: Setting
             for v in views:
                 frames, alpha, kind = cut_view(t, v, windows[v][0], settings, seen[v].found[start:start + len(chosen_frames(t, settings.frames))])
                 cuts[v] = finished(frames, alpha, settings.resolution); how.add(kind); bar.update()
-                if v == front: looks.append(measure_clip(frames, seen_in(seen[v][start:start + len(frames)], windows[v][0], frames.shape[1]), alpha))
+                if v == front: looks.append(measure_clip(frames, seen_in(seen[v][start:start + len(frames)], windows[v][0], frames.shape[1]), alpha, zoom=frames.shape[1]/windows[v][0][2]))
             for k in range(len(chosen_frames(t, settings.frames))):
                 if (j := row.get(start + k)) is None: continue
                 marks = np.stack([_window_points(seen[v], fit, start + k, j, c, v, windows[v], views) for c, v in enumerate(views)])
@@ -195,7 +195,7 @@ def write_subject(takes: list[Recording], writer: CaptureWriter, settings: Setti
     if next(iter(first.views.values())).camera is not None: return write_views(takes, writer, settings, extra, progress)
     clip = prepare_one_camera(takes, settings, progress)
     error = 100*clip.fit.error/eye_distance(clip.landmarks.points[clip.fit.index])
-    facts = measure_clip(clip.frames, clip.landmarks, clip.alpha) | dict(error_percent=float(error.mean()), error_percent_95=float(np.percentile(error, 95)))
+    facts = measure_clip(clip.frames, clip.landmarks, clip.alpha, zoom=clip.frames.shape[1]/clip.crop[2]) | dict(error_percent=float(error.mean()), error_percent_95=float(np.percentile(error, 95)))
     camera = next(iter(first.views))
     with writer.subject(first.subject, {camera: clip_camera(clip, settings.resolution)}, crop=clip.crop, matte=clip.matte, measured=facts, **extra) as out:
         write_clip(clip, out, settings.resolution, progress, frame_names(takes, settings))
