@@ -60,7 +60,7 @@ class CaptureJob:
                                                         f"it empty")
 
     @property
-    def name(self) -> str: return f"{self.dataset or Path(self.source).stem or 'synthetic'}-{self.resolution}"
+    def name(self) -> str: return f"{self.dataset.replace(':', '-') or Path(self.source).stem or 'synthetic'}-{self.resolution}"
     @property
     def root(self) -> Path: return resolve(self.data_dir or f"data/captures/{self.name}")
 
