@@ -16,7 +16,7 @@ from ..core.base import GPHMError, read_json, resolve
 from .files import FILES, FORMAT_VERSION, SUFFIXES, SURFACE, check_name, need_field, number_array, open_image, check_rotation, hash_files
 from ..geometry.camera import Camera
 
-# %% ../../nbs/capture/reader.ipynb #0aae9dd0
+# %% ../../nbs/capture/reader.ipynb #3dec7927
 @dataclass(frozen=True)
 class Subject:
     "One person of a capture; pictures are read on demand."
@@ -75,6 +75,7 @@ class Subject:
         if found != (len(self.frames), V, 3): raise GPHMError(f"{path}: motion has shape {found}; {(len(self.frames), V, 3)} was expected; delete its subject and make it again")
         return {k: v for k, v in out.items() if k != "motion"} | dict(vertices=out["neutral"] + out["motion"].astype(np.float32))
 
+# %% ../../nbs/capture/reader.ipynb #82233a26
 @dataclass(frozen=True)
 class Captures:
     "An opened dataset: `captures[name]` is a `Subject`."
@@ -94,7 +95,7 @@ class Captures:
             raise GPHMError(f"{self.root}: there is no subject {name!r}; there are {', '.join(self.subjects)}")
         return self.members[name]
 
-# %% ../../nbs/capture/reader.ipynb #63b746b1
+# %% ../../nbs/capture/reader.ipynb #5b31a02c
 def _list_pictures(folder, kind, frame, expected):
     "{(kind, frame, stem): path} of one folder of pictures; every name in `expected` must be there."
     here = folder/kind/frame
@@ -148,6 +149,7 @@ def _read_points(path, F, C):
     if not np.isfinite(arrays["points"].astype(np.float64)).all(): raise GPHMError(f"{path}: points holds NaN or infinity; finite numbers were expected (zeros where not found)")
     return arrays["points"].astype(np.float32), arrays["found"].astype(bool)
 
+# %% ../../nbs/capture/reader.ipynb #3cccfe2d
 def _read_subject(folder, name, check):
     path = folder/"capture.json"
     if not folder.is_dir(): raise GPHMError(f"{folder}: the folder of subject {name} is missing, but dataset.json names it")

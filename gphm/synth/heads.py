@@ -73,7 +73,7 @@ def condition(seed: int, number: int, index: int, k: int, lenders: int, resoluti
     camera = studio_camera(g.uniform(-25, 25), g.uniform(-8, 12), 4*resolution)
     return face_portrait(sitter, v, R, t, camera, max(64, 3*resolution//4), sample_rig(g), supersample)          # another person in another light
 
-# %% ../../nbs/synth/heads.ipynb #e5f80220
+# %% ../../nbs/synth/heads.ipynb #8ff1bba4
 RECIPE = 7           # raise it when the same seed gives other pictures
 BYTES_128, BYTES_TRUTH = 16_200, 56_000   # of a 128 x 128 picture with its mask; of the truth and landmarks of a frame; measured
 
@@ -98,6 +98,7 @@ def write_subject(root, number, spec):
             done.append(frame["truth"]["actions"])
         if spec.get("surface"): out.add_surface(surface_of(HeadBasis.load(), sitter_of(spec["seed"], number, texture_size(spec["resolution"]), casting)[0], np.stack(done)))
 
+# %% ../../nbs/synth/heads.ipynb #2bb86059
 def write_heads(root,                # folder of the capture
                 subjects=14,         # people to train on
                 expressions=12,      # training frames of each; the first is neutral
