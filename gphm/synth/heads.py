@@ -87,7 +87,7 @@ def casting_of(spec) -> Casting:
 def write_subject(root, number, spec):
     "The job of one process: one subject, whole."
     torch.set_num_threads(1)
-    cameras = camera_rig(spec["rig"], spec["views"], spec["test_views"], spec["resolution"])
+    cameras = camera_rig(spec["rig"], spec["views"], spec["test_views"], spec["resolution"], number)
     casting = casting_of(spec)
     with _writer(root, spec).subject(f"person_{number:03d}", cameras) as out:
         done = []
