@@ -17,7 +17,7 @@ from ..geometry.camera import Camera, project
 from ..geometry.pose import apply_pose, rest_pose
 from ..model.gaussian import GaussianModel, Gaussians, render_gaussians
 from ..model.head import expression_weight
-from ..training.batches import unit
+from ..training.batches import faces_at, unit
 
 # %% ../../nbs/avatar/puppet.ipynb #ac8c9765
 def _first(net, H: Tensor) -> Tensor: return net.hidden[0](H)
@@ -162,7 +162,7 @@ def perform(model, clip: FrameSet, fps: float = 25., relative: bool = False, # c
     "What the encoders of a head model or an avatar read from a clip of one person."
     model.eval()
     views = clip.visible.float().argmax(1)
-    parts = [model.encode(*(unit(x[n, views[n]]) for x in (clip.face_images, clip.nonface_images))) for n in torch.arange(len(clip), device=views.device).split(chunk)]
+    parts = [model.encode(faces_at(clip, n, views[n]), unit(clip.nonface_images[n, views[n]])) for n in torch.arange(len(clip), device=views.device).split(chunk)]
     exp, non = torch.cat([c.exp for c in parts]).cpu(), torch.cat([c.non for c in parts]).cpu()
     if relative: exp = model.relative((exp - exp.mean(0)).to(model.mean_exp)).cpu()
     if isinstance(model, Avatar): non = model.turns(non.to(model.X_ne.device), clip.R.to(model.X_ne.device)).cpu()

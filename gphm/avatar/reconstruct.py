@@ -22,7 +22,7 @@ from ..core.base import GPHMError, Run, atomic_path, log, resolve, rng
 from ..capture.frames import FrameSet
 from ..model.gaussian import GaussianModel
 from ..model.perceptual import Lpips
-from ..training.batches import Batch, gather, unit
+from ..training.batches import Batch, faces_at, gather, unit
 from ..training.checkpoint import optimizer_tensors, restore_optimizer
 from ..training.losses import crop_square, landmark_loss, photometric
 from ..training.identity_fit import fit_codes
@@ -103,7 +103,7 @@ def frame_batch(data: FrameSet, rows, device) -> Batch:
     "Rows driven by themselves, from their most frontal visible view."
     rows = torch.as_tensor(rows, device=device)
     views = data.visible[rows].float().argmax(1)
-    return gather(data, rows, views[:, None], unit(data.face_images[rows, views]), unit(data.nonface_images[rows, views]))
+    return gather(data, rows, views[:, None], faces_at(data, rows, views), unit(data.nonface_images[rows, views]))
 
 def draw_frames(data: FrameSet, ft: Finetune, what: str, step: int, device) -> Batch:
     "The frames of a step: a function of its number."
@@ -208,7 +208,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
     with torch.no_grad():
         avatar.neutral_non.copy_(avatar.E_non(unit(data.nonface_images[:1, 0]))[0])
         rows, views = torch.arange(len(data), device=data.visible.device), data.visible.float().argmax(1)
-        own = avatar.E_exp(unit(data.face_images[rows, views]))
+        own = avatar.E_exp(faces_at(data, rows, views))
         avatar.mean_exp.copy_(own.mean(0)); avatar.exp_reach.copy_(code_reach(avatar, own))
         if ft.turns and len(data) >= LEAST: avatar.turns.fit(avatar.E_non(unit(data.nonface_images[rows, views])), data.R)
     return avatar

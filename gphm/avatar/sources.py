@@ -20,6 +20,7 @@ from ..capture.source import read_frames
 from ..tracking.landmarks.ibug import detector_name
 from ..tracking.people.following import find_faces
 from ..tracking.landmarks.landmarks import NoFace
+from ..tracking.face_points import with_points
 from ..tracking.video import fingerprint, video_to_capture
 from .prior import SHIPPED, load_guiding, load_prior
 from ..training.checkpoint import load_model
@@ -79,7 +80,7 @@ def frames_of(captures: Captures, split: str | None, size: int, device="cpu", at
     if at_most:
         have = part.get("frames") or list(dict.fromkeys(f for s in captures for f in s.frames))
         part["frames"] = [have[i] for i in np.unique(np.linspace(0, len(have) - 1, min(at_most, len(have))).round().astype(int))]
-    return load_frames(captures, **part, face_size=size, nonface_size=size).to(device)
+    return with_points(load_frames(captures, **part, face_size=size, nonface_size=size), captures).to(device)
 
 def open_source(source: str, data_dir, cfg: Config, resolution: int, frames=None, consent: str | None = None, seed: int = 0, device="cpu", **options):
     "The capture of a source, its training frames and its held-out frames (or None). `consent` and `options` as in `capture_of`."

@@ -45,6 +45,11 @@ class FrameSet:
     expression_names: tuple
     frame_names: tuple        # N ids, unique within a subject
     camera_names: tuple       # S tuples of names
+    face_points: Tensor = None       # [N, C, 478, 3] the tracker's points, aligned; NaN where not found (tracking.face_points); or None
+    condition_points: Tensor = None  # [N, Kc, 478, 3] those of the conditions; or None
+    surface_neutral: Tensor = None   # [S, V, 3] where points of the subjects truly are at rest, canonical (synth.shape.surface); or None
+    surface_motion: Tensor = None    # [N, V, 3] float16, how far they are from there; or None
+    surface_region: Tensor = None    # [V] what each lies on, an index into synth.shape.surface.REGIONS; or None
 
     def __len__(self): return len(self.subject)
 
@@ -109,6 +114,14 @@ def _read_picture(kind: str, n: int, c: int, rows: list, marks: np.ndarray, visi
     if kind == "nonface_images": return nonface_image(image, seen, shape[0])
     return np.full(shape, 255, np.uint8) if seen is None else face_image(image, seen, shape[0])
 
+def _read_surface(picked: list, wanted: bool) -> dict:
+    "True surfaces, where every chosen subject has one and they are of the same points; else nothing."
+    found = [s.surface() for s, *_ in picked] if wanted else []
+    if not found or not all(found) or any(not np.array_equal(f["ids"], found[0]["ids"]) for f in found): return {}
+    motion = [f["vertices"][[s.frames.index(k) for k in own]] - f["neutral"] for (s, own, _), f in zip(picked, found)]
+    return dict(surface_neutral=np.stack([f["neutral"] for f in found]), surface_motion=np.concatenate(motion).astype(np.float16),
+                surface_region=found[0]["region"].astype(np.int64))
+
 def _stack_head(picked: list, rows: list, C: int) -> dict:
     "Poses, cameras and expressions of the chosen frames, as arrays."
     expressions = sorted({s.expression_ids[f] for _, s, f, _ in rows})
@@ -127,6 +140,7 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
                 nonface_size: int = None,   # cut non-face images of this size
                 threads: int = 4, progress: bool = True,
                 memory_gb: float = 12.,     # pictures that need more than this stay on disk
+                surface: bool = False,      # read where synthetic heads truly are
                ) -> FrameSet:
     "Decode the chosen part of a capture into a `FrameSet` (see its fields)."
     picked, (H, W) = _select(captures, subjects, frames, cameras)
@@ -164,7 +178,7 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
     with ThreadPoolExecutor(threads) as pool:
         for _ in tqdm(pool.map(fill, range(N)), total=N, desc="reading frames", delay=2, disable=not progress): pass
 
-    a |= _stack_head(picked, rows, C)
+    a |= _stack_head(picked, rows, C) | _read_surface(picked, surface)
     return FrameSet(**{k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in a.items()},
                     subject_names=tuple(s.name for s, *_ in picked), frame_names=tuple(f for _, _, f, _ in rows),
                     camera_names=tuple(tuple(cs) for *_, cs in picked))

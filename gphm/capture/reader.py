@@ -34,6 +34,7 @@ class Subject:
     clip: dict = field(repr=False, default_factory=dict)    # of the clip that it was cut from: rate "30000/1001", seconds
     points: np.ndarray | None = field(repr=False, default=None)  # [F, C, 478, 3] float32, the tracker's, pixels; 0 where not found; None: nobody has looked
     found: np.ndarray | None = field(repr=False, default=None)   # [F, C] bool, the tracker found the face
+    condition_points: np.ndarray | None = field(repr=False, default=None)  # [F, K, 478, 3] float32, those of the conditions, pixels; NaN where not found
 
     @property
     def camera_names(self) -> list: return list(self.cameras)
@@ -138,8 +139,8 @@ def _read_landmarks(path, F, cameras):
     return arrays["landmarks_3d"].astype(np.float32), arrays["landmarks_2d"].astype(np.float32), arrays["visible"].astype(bool)
 
 def _read_points(path, F, C):
-    "The tracker's points and where it found them; (None, None) where nobody has looked."
-    if not path.is_file(): return None, None
+    "The tracker's points, where it found them, and those of the conditions; None where nobody has looked."
+    if not path.is_file(): return None, None, None
     try:
         with np.load(path, allow_pickle=False) as archive: arrays = dict(archive)
     except Exception as e: raise GPHMError(f"{path}: the file is broken ({e}); make the capture again") from None
@@ -147,7 +148,9 @@ def _read_points(path, F, C):
         found = need_field(arrays, name, path, name).shape
         if found != shape: raise GPHMError(f"{path}: {name} has shape {found}; {shape} was expected")
     if not np.isfinite(arrays["points"].astype(np.float64)).all(): raise GPHMError(f"{path}: points holds NaN or infinity; finite numbers were expected (zeros where not found)")
-    return arrays["points"].astype(np.float32), arrays["found"].astype(bool)
+    more = arrays.get("condition_points")
+    if more is not None and (len(more) != F or more.shape[2:] != (478, 3)): raise GPHMError(f"{path}: condition_points has shape {more.shape}; ({F}, K, 478, 3) was expected")
+    return arrays["points"].astype(np.float32), arrays["found"].astype(bool), None if more is None else more.astype(np.float32)
 
 # %% ../../nbs/capture/reader.ipynb #3cccfe2d
 def _read_subject(folder, name, check):

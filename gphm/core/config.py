@@ -52,6 +52,7 @@ class ModelConfig(DataConfig):
     gated: bool = False            # z_id also scales the first layer of f_inj, instead of only being added to it
     id_scale: float = 1.           # multiplies z_id where it enters f_inj
     normalize_faces: bool = False  # encoders see images of zero mean and unit variance
+    tracked_points: bool = False   # E_exp reads the tracker's 478 points beside the picture (model.expression_encoder)
     pos_freq: int = 6              # octaves of the positional encoding of f_mean
     lift_features: bool = False    # adds a linear layer of the positional encoding to the features h
     blendshapes: bool = False      # f_exp and f_non get a term linear in their code
@@ -96,6 +97,7 @@ class StageConfig(ModelConfig):
     scale_start: float = 1.        # times the distance to the nearest neighbours
     mouth_points: int = 0          # points added inside the mouth at the hand-over; the earlier line of work added 3,000
     face_points: int = 0           # points added on the surface near the landmarks at the hand-over
+    surface_points: int = 0        # points added on the true mean surface of lids, lips, brows, eyes, teeth and tongue at the hand-over (training.surface)
 
 # %% ../../nbs/core/config.ipynb #a95c9819
 @dataclass(frozen=True)
@@ -117,6 +119,9 @@ class Config(StageConfig):
     reading_steps: int = 0         # steps at the hand-over, in which E_exp alone learns to read that motion off faces
     face_steps: int = 0            # steps after stage 2 in which E_exp alone reads the faces of `face_people` more
     face_augment: float = .2       # `augment` of these faces
+    surface_shape: float = 0.      # weight of the true neutral places of points, where the data know them (training.surface)
+    surface_motion: float = 0.     # weight of their true motion under each expression
+    surface_batch: int = 256       # points of each further frame that these look at
     shoulder: float = 0.           # weight of the loss that keeps points below the neck at rest when the head moves, then and with landmark_batch
     handover_steps: int = 0        # steps after those, in which the networks learn to move Gaussians as landmarks move
     teacher_batch: int = 24        # frames a step in these

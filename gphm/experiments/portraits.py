@@ -25,7 +25,7 @@ from .avatars import Study, plain
 from ..evaluation.judges import yaw_of
 from ..evaluation.likeness import as_bytes, keep_pictures, kept_pictures, score_pictures
 from ..model.head import Codes
-from ..training.batches import unit
+from ..training.batches import faces_at, unit
 
 # %% ../../nbs/experiments/portraits.ipynb #77fb7055
 NAME = "synthetic portraits"
@@ -135,7 +135,7 @@ def portrait_row(run_dir, model, portrait: Portrait, study: Study, consent: str 
     train = portrait.load(model.cfg, [portrait.camera], device)
     avatar, summary, _ = reconstruct(model, portrait.captures, train, None, folder, study.few_steps, study.seed, consent, progress, **changes)
     data = portrait.load(model.cfg, portrait.yaws, device)
-    face, nonface = unit(train.face_images[:, 0]), unit(train.nonface_images[:, 0])
+    face, nonface = faces_at(train, torch.arange(len(train)), torch.zeros(len(train), dtype=torch.long)), unit(train.nonface_images[:, 0])
     with torch.no_grad(): renders = dict(avatar=render_views(avatar, avatar.encode(face, nonface), data), fitted=render_views(model, model.encode(face, nonface), data, avatar.z_id.to(device)))
     names = data.camera_names[0]
     keep_pictures(folder/"views"/"truth", names, data.images[0])
@@ -153,7 +153,7 @@ def turn_row(row: PortraitRow, portrait: Portrait, yaws) -> np.ndarray: # [n, H,
     "The avatar of a picture turned about the head's own vertical axis: for captures that have no other cameras."
     avatar = load_avatar(row.folder)
     data = portrait.load(avatar.cfg, [row.camera])
-    codes = avatar.encode(unit(data.face_images[:, 0]), unit(data.nonface_images[:, 0]))
+    codes = avatar.encode(faces_at(data, torch.arange(len(data)), torch.zeros(len(data), dtype=torch.long)), unit(data.nonface_images[:, 0]))
     turned = [replace(data, R=data.R @ roma.rotvec_to_rotmat(torch.tensor([[0., math.radians(-yaw), 0]]))) for yaw in yaws]
     return as_bytes(torch.cat([render_views(avatar, codes, d) for d in turned]))
 

@@ -24,7 +24,7 @@ from ..geometry.pose import invert_pose
 from ..model.gaussian import GaussianModel
 from ..model.head import Codes
 from ..model.perceptual import Lpips
-from ..training.batches import Sampler, frontal_views, unit
+from ..training.batches import Sampler, faces_at, frontal_views, unit
 from ..training.loop import make_team
 from ..training.optim import make_optimizer
 from ..training.stage import Objective, training_step
@@ -109,7 +109,7 @@ def surface_distance(model: GaussianModel, train: FrameSet, rows, truths: list, 
     for n, truth in zip(rows, truths, strict=True):
         s = int(train.subject[n])
         view = train.visible[n].float().argmax()
-        codes = model.encode(unit(train.face_images[n, view][None]), unit(train.nonface_images[n, view][None]))
+        codes = model.encode(faces_at(train, n, view), unit(train.nonface_images[n, view][None]))
         g = model.gaussians(model.z_id[s])
         X = model.deform(g.X_ne, g.H, codes)[0][0][torch.sigmoid(g.A) >= least].cpu()
         inside = (X.abs() < 1).all(1) & (X[:, 1] > truth[:, 1].min())      # the bust ends somewhere, the box too
@@ -126,7 +126,7 @@ def show_clouds(models: dict, # name -> (GaussianModel, what was scored)
     for column, (name, (model, scored)) in zip(axes.T, models.items()):
         with torch.no_grad():
             g = model.gaussians(model.z_id[s])
-            codes = model.encode(unit(train.face_images[row, view][None]), unit(train.nonface_images[row, view][None]))
+            codes = model.encode(faces_at(train, row, view), unit(train.nonface_images[row, view][None]))
             X, C = model.deform(g.X_ne, g.H, codes)[0][0].cpu(), g.C[:, :3].cpu().numpy()
         seen = (torch.sigmoid(g.A) > .1).cpu()
         k = next((i for i, n in enumerate(scored["names"]) if n.startswith(train.subject_names[s]) and scored["visible"][i]), 0)
@@ -145,7 +145,7 @@ def render_grid(model: GaussianModel, train: FrameSet, people: list[int], rows: 
     "People with the expressions of given frames, from the front; head pose, neck and camera are the same for all."
     front = orbit_camera(0, 0, size, field=1.3, target=(0., -.1, 0.))
     views = frontal_views(train)[rows].tolist()
-    exp = model.E_exp(unit(torch.stack([train.face_images[n, v] for n, v in zip(rows, views)])))
+    exp = model.E_exp(faces_at(train, list(rows), list(views)))
     non = model.E_non(unit(train.nonface_images[rows[0], views[0]][None]))
     codes = Codes(exp, non.expand(len(exp), -1))
     return torch.stack([model.portraits(model.z_id[s], codes, [front])[:, 0] for s in people])

@@ -55,6 +55,14 @@ class GaussianPoints(HeadModel):
         self.Q_0 = nn.Parameter(torch.tensor([1., 0, 0, 0]).repeat(N, 1))
         self.H_P = nn.Parameter(torch.zeros(68, cfg.width))    # f_mean is gone, so landmarks keep their features too
 
+        if cfg.surface_motion:
+            self.register_buffer("bound", torch.full((N,), -1))
+            self.register_buffer("bound_offset", torch.zeros(N, 3))
+
+    def bind(self, vertices: Tensor, offsets: Tensor): # [N] int64, -1: to none; [N, 3] head lengths
+        "Bind Gaussians to vertices of the data's mean head (training.surface)."
+        self.bound.copy_(vertices); self.bound_offset.copy_(offsets)
+
     @torch.no_grad()
     def start_attributes(self):
         "Scales from the distances to neighbours, opacity from the config."
@@ -79,7 +87,8 @@ class GaussianPoints(HeadModel):
 class GaussianModel(GaussianPoints):
     "The Gaussian parametric head model."
     @classmethod
-    def from_guiding(cls, guiding: GuidingModel, cfg: Config) -> "GaussianModel":
+    def from_guiding(cls, guiding: GuidingModel, cfg: Config, added: Tensor | None = None # [K, 3] places of further Gaussians
+                    ) -> "GaussianModel":
         "Inherit codes, landmarks, poses and networks; points start on the mean mesh (section 3.2)."
         with torch.no_grad():
             mesh, P = guiding.mean_mesh(), guiding.P_0.detach()
@@ -91,11 +100,12 @@ class GaussianModel(GaussianPoints):
             if cfg.mouth_points:
                 x = mouth_cavity(P.cpu(), cfg.mouth_points, cfg.seed)
                 X.append(x); H.append(guiding.field(x.to(P.device))[1].cpu())
+            if added is not None: X.append(added.cpu()); H.append(guiding.field(added.to(P.device))[1].cpu())
             X, H = torch.cat(X), torch.cat(H)
             model = cls(cfg, *guiding.z_id.shape[:1], *guiding.pose_delta.shape[:1], P, len(X))
             shared = {k: v for k, v in guiding.state_dict().items() if not k.startswith(("f_mean.", "lift.")) and k != "sdf"}
             missing, unexpected = model.load_state_dict(shared, strict=False)
-            assert not unexpected and all(k.split(".")[0] in {"f_att", "X_0", "H_0", "S_0", "Q_0", "A_0", "H_P"} for k in missing)
+            assert not unexpected and all(k.split(".")[0] in {"f_att", "X_0", "H_0", "S_0", "Q_0", "A_0", "H_P", "bound", "bound_offset"} for k in missing)
             model.X_0.copy_(X); model.H_0.copy_(H)
             model.H_P.copy_(guiding.landmark_features().cpu())
             model.start_attributes()

@@ -11,6 +11,7 @@ import math
 import roma, torch, torch.nn as nn
 from torch import Tensor
 from ..core.config import Config
+from .expression_encoder import ExpressionEncoder
 from .networks import MLP, Encoder, Motion, Refine
 
 # %% ../../nbs/model/head.ipynb #dce9ae06
@@ -41,7 +42,7 @@ class HeadNetworks(nn.Module):
         self.f_exp = Motion(W, cfg.layers, cfg.exp_dim, .1, cfg.blendshapes)
         self.f_non = Motion(W, cfg.layers, cfg.non_dim, .02, cfg.blendshapes)
         self.f_col = MLP(W, cfg.channels, W, cfg.layers, gain=.3)
-        self.E_exp = Encoder(cfg.exp_dim, cfg.encoder_width, cfg.face_size, cfg.normalize_faces)
+        self.E_exp = ExpressionEncoder(cfg.exp_dim, cfg.encoder_width, cfg.face_size, cfg.normalize_faces, cfg.tracked_points)
         self.E_non = Encoder(cfg.non_dim, cfg.encoder_width, cfg.face_size, cfg.normalize_faces)
         self.face_head = nn.Linear(cfg.exp_dim, 68*3) if cfg.motion_teacher else None     # for the teacher alone (training.stage)
         self.refine = Refine(cfg.channels, cfg.refine_width, cfg.refine_residual)
@@ -51,7 +52,7 @@ class HeadNetworks(nn.Module):
         background = torch.zeros(cfg.channels); background[:3] = 1
         self.register_buffer("background", background, persistent=False)
 
-    def encode(self, face: Tensor, nonface: Tensor) -> Codes: # [F, s, s, 3] each, in [0, 1]
+    def encode(self, face, nonface: Tensor) -> Codes: # FaceInput or [F, s, s, 3]; [F, s, s, 3] in [0, 1]
         "Expression and motion codes of F frames."
         return Codes(self.E_exp(face), self.E_non(nonface))
 

@@ -81,11 +81,15 @@ class Encoder(nn.Module):
         for m in self.modules():
             if isinstance(m, nn.Conv2d): nn.init.kaiming_normal_(m.weight, nonlinearity="relu"); nn.init.zeros_(m.bias)
 
-    def forward(self, image: Tensor) -> Tensor: # [B, size, size, 3] in [0, 1] -> [B, out_dim]
+    def features(self, image: Tensor) -> Tensor: # [B, size, size, 3] in [0, 1] -> [B, 8*width]
+        "The last hidden layer."
         x = image.movedim(-1, 1)
         if self.normalize: x = (x - x.mean((2, 3), keepdim=True))/(x.std((2, 3), keepdim=True) + .05)
         else: x = 2*x - 1
-        return self.last(F.relu(self.hidden(self.blocks(x).flatten(1))))
+        return F.relu(self.hidden(self.blocks(x).flatten(1)))
+
+    def forward(self, image: Tensor) -> Tensor: # [B, size, size, 3] in [0, 1] -> [B, out_dim]
+        return self.last(self.features(image))
 
 # %% ../../nbs/model/networks.ipynb #7db67b94
 class Refine(nn.Module):

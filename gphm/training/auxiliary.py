@@ -20,6 +20,7 @@ from .augment import mirrored
 from .batches import Lesson, Sampler
 from .losses import landmark_loss, motion_loss, spread_motion
 from .optim import rate_factor
+from .surface import surface_losses
 
 # %% ../../nbs/training/auxiliary.ipynb #1cba9ab7
 def expression_lesson(model, cfg: Config, sampler: Sampler, b: Lesson, codes: Codes, step: int) -> dict[str, Tensor]:
@@ -57,7 +58,8 @@ def teacher_losses(model, cfg: Config, sampler: Sampler, step: int, count: int =
     b = sampler.draw_lesson(step, count or cfg.landmark_batch, share)
     codes = model.encode(b.face, b.nonface)
     terms = expression_lesson(model, cfg, sampler, b, codes, step)
-    return terms | shoulder_lesson(model, cfg, b, codes, step) if cfg.shoulder else terms
+    if cfg.shoulder: terms |= shoulder_lesson(model, cfg, b, codes, step)
+    return terms | surface_losses(model, cfg, sampler.surface, b, codes, step) if sampler.surface else terms
 
 # %% ../../nbs/training/auxiliary.ipynb #c9b1750d
 def share_of(cfg: Config, team) -> tuple: # (process, processes)
@@ -108,7 +110,7 @@ def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progres
     i, n = share_of(cfg, team)
     def reading(step):
         b = sampler.draw_lesson(-1 - cfg.handover_steps - step, cfg.teacher_batch)
-        if cfg.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step)))))
+        if cfg.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step), sampler.other_side))))
         return dict(read=3*cfg.motion_teacher*read_lesson(model, model.E_exp(b.face[i::n]), b.motion[i::n]))
     learn([dict(params=parameters_of(model, "E_exp", "face_head"), lr=cfg.teacher_lr)], cfg.reading_steps, cfg, reading, "reading faces", progress, team)
     before = copy.deepcopy(model).requires_grad_(False)
@@ -123,6 +125,7 @@ def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progres
         del terms["read"]                                     # the encoder rests
         for k in {"move", "near"} & set(terms): terms[k] = 3*terms[k]      # no images to outweigh here
         if cfg.shoulder: terms |= shoulder_lesson(model, cfg, b, codes, step)
+        if sampler.surface: terms |= {k: 3*v for k, v in surface_losses(model, cfg, sampler.surface, b, codes, step).items()}
         return terms | dict(keep=keep(step))
     taught = parameters_of(model, "f_inj", "f_id", "f_exp", "f_non", "f_col", "f_att", "H_P", "H_0")
     return learn([dict(params=taught, lr=2*cfg.teacher_lr)], cfg.handover_steps, cfg, lessons, "hand-over", progress, team)

@@ -13,6 +13,7 @@ from ..core.base import GPHMError, rng
 from ..synth.faces import Faces, scaled
 from ..capture.frames import FrameSet
 from ..model.gaussian import GaussianModel
+from ..model.expression_encoder import FaceInput
 from ..model.head import Codes
 from .augment import changed, mirrored
 from .batches import Sampler, unit
@@ -44,11 +45,11 @@ def read_on(model: GaussianModel, cfg: Config, frames: FrameSet, faces: Faces, s
         numbers = rng(cfg.seed, "reading on", step)
         own = sampler.draw_lesson(step, half)
         rows = torch.as_tensor(numbers.integers(len(faces), size=half), device=motion.device)
-        other = scaled(unit(faces.images[rows]), own.face.shape[1])
-        images = torch.cat([own.face, changed(other, numbers, cfg.face_augment) if cfg.face_augment else other])
+        other = scaled(unit(faces.images[rows]), own.face.image.shape[1])
+        images = torch.cat([own.face.image.nan_to_num(.5), changed(other, numbers, cfg.face_augment) if cfg.face_augment else other])
         truth = torch.cat([own.motion*sampler.sigma[:, None], motion[rows]])
         images, truth = mirrored(images, truth, numbers)
-        exp = model.E_exp(images)
+        exp = model.E_exp(FaceInput(images))
         z = torch.cat([model.z_id[own.subject], model.z_id[torch.as_tensor(numbers.integers(heads, size=half), device=motion.device)]]).detach()
         return dict(move=motion_loss(moved_heads(model, exp, z), truth, sampler.sigma)/3, read=read_lesson(model, exp, truth/sampler.sigma[:, None]))
     free = parameters_of(model, "E_exp", "face_head")

@@ -45,7 +45,7 @@ def keep_memory(megabytes: int = 2048) -> bool: # whether it could be told; glib
 def picture(batch: Batch, out: Rendered) -> np.ndarray: # [rows, columns, 3] uint8
     "Truth, the raw RGB channels, and the final image, for each frame's views; the driving face at the left."
     F, V, H, W = batch.masks.shape
-    face = torch.nn.functional.interpolate(batch.face.movedim(-1, 1), size=(H, W), mode="bilinear").movedim(1, -1)
+    face = torch.nn.functional.interpolate(batch.face.image.nan_to_num(1.).movedim(-1, 1), size=(H, W), mode="bilinear").movedim(1, -1)
     rows = [torch.cat([face[f], *(torch.cat([batch.images[f, v], out.features[f, v, ..., :3], out.image[f, v]], 1) for v in range(V))], 1) for f in range(F)]
     return (torch.cat(rows).detach().cpu().clamp(0, 1)*255).round().byte().numpy()
 
@@ -91,6 +91,7 @@ def resume(model, opt, cfg: Config, run: Run, stage: str, steps: int, **facts) -
 
 def prepare_first(model, cfg: Config, sampler: Sampler, stage: str, progress: bool, team=None):
     "What precedes a stage's first step: a sphere, and lessons."
+    if sampler.points: model.E_exp.know_points(torch.cat([p.flatten(0, 1) for p in (sampler.data.face_points, sampler.data.condition_points)]))
     if stage == "guiding":
         if cfg.sdf_start == "hull": model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress)
         elif cfg.sdf_start == "sphere": model.start_as_sphere(cfg.seed, progress=progress)

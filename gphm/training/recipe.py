@@ -31,7 +31,9 @@ from ..geometry.camera import look_at
 from .batches import canonical_landmarks
 from .checkpoint import load_model, read_checkpoint, save_checkpoint
 from .encoder_pretraining import read_on
+from .surface import Surface
 from .together import train_together
+from ..tracking.face_points import with_points, write_points
 from .identity_fit import fit_codes, with_people
 
 # %% ../../nbs/training/recipe.ipynb #aa099f71
@@ -42,19 +44,21 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
         write_heads(root, cfg.subjects, cfg.expressions, cfg.views, cfg.test_views, cfg.image_size, cfg.conditions, cfg.seed, progress=progress,
                     test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions, lenders=cfg.lenders,
                     expressions_from=cfg.expressions_from, wear=cfg.wear, variety=cfg.variety, surface=cfg.surface)
-    return open_captures(root)
+    captures = open_captures(root)
+    return write_points(captures, progress=progress) if cfg.tracked_points else captures
 
 def open_splits(captures: Captures, cfg: Config, device="cpu") -> tuple[FrameSet, FrameSet]:
     "The training and the held-out part of a capture, in memory."
     for name in ("train", "test"):
         if name not in captures.splits: raise GPHMError(f"{captures.root}/dataset.json has no split {name!r}; splits train and test with their cameras were expected")
-    splits = [load_frames(captures, **captures.splits[n], face_size=cfg.face_size, nonface_size=cfg.face_size) for n in ("train", "test")]
-    return tuple(s.to(device) for s in splits)
+    splits = [load_frames(captures, **captures.splits[n], face_size=cfg.face_size, nonface_size=cfg.face_size, surface=n == "train" and cfg.surface_motion > 0) for n in ("train", "test")]
+    return tuple((with_points(s, captures) if cfg.tracked_points else s).to(device) for s in splits)
 
 def open_split(captures: Captures, name: str, cfg: Config, device="cpu", **names) -> FrameSet | None:
     "A further split of a capture, in memory; None if it has no such split."
     if name not in captures.splits: return None
-    return load_frames(captures, **(captures.splits[name] | names), face_size=cfg.face_size, nonface_size=cfg.face_size).to(device)
+    frames = load_frames(captures, **(captures.splits[name] | names), face_size=cfg.face_size, nonface_size=cfg.face_size)
+    return (with_points(frames, captures) if cfg.tracked_points else frames).to(device)
 
 # %% ../../nbs/training/recipe.ipynb #16375330
 @dataclass(frozen=True)
@@ -128,7 +132,12 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
     "The model of stage 2 before its first step, as `cfg.init` says: from the guiding mesh, a morphable template, or at random."
     if cfg.init == "guiding":
         if guiding is None: raise GPHMError("init is 'guiding', but no guiding model was given; train one with prepare_guiding")
-        return GaussianModel.from_guiding(guiding, cfg)
+        known = Surface(train) if cfg.surface_motion and train.surface_motion is not None else None
+        model = GaussianModel.from_guiding(guiding, cfg, known.added(cfg.surface_points, cfg.seed) if known and cfg.surface_points else None)
+        if known:
+            v = known.bind(model.X_0.detach())
+            model.bind(v, torch.where(v[:, None] >= 0, model.X_0.detach() - known.mean[v], 0.))
+        return model
     P = mean_landmarks(train)
     if cfg.init == "random": X = random_points(cfg)
     elif cfg.init == "template":

@@ -14,9 +14,10 @@ from tqdm.auto import tqdm
 from ..core.base import GPHMError
 from ..capture.frames import FrameSet
 from ..evaluation.metrics import score_frames
+from ..model.expression_encoder import FaceInput
 from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
-from .batches import canonical_landmarks, frontal_views, reference_views, unit
+from .batches import canonical_landmarks, faces_at, frontal_views, reference_views, unit
 from .encoder_pretraining import moved_heads
 from ..synth.faces import Faces
 
@@ -27,7 +28,7 @@ class HeldOut:
     frames: Tensor   # [M] rows
     views: Tensor    # [M] cameras of `data`
     data: FrameSet
-    face: Tensor     # [N, s, s, 3] driving face of every row
+    face: FaceInput  # driving face of every row
     nonface: Tensor  # [N, s, s, 3]
     other: Tensor    # [N] another row of the same subject: a foreign expression
     known: bool = True  # whether the model has learned corrections of these frames' head poses
@@ -52,7 +53,7 @@ def held_out(train: FrameSet, # drives
     keep = torch.linspace(0, len(views) - 1, min(limit, len(views))).round().long()
     # a stride through shuffled views, so that no camera is favoured
     order = torch.as_tensor(np.random.default_rng(0).permutation(len(views)))[keep].sort().values.to(views.device)
-    return HeldOut(views[order, 0], views[order, 1], test, unit(train.face_images[n, v]), unit(train.nonface_images[n, reference_views(train)]), other, train is not test)
+    return HeldOut(views[order, 0], views[order, 1], test, faces_at(train, n, v), unit(train.nonface_images[n, reference_views(train)]), other, train is not test)
 
 @torch.no_grad()
 def render_held_out(model, h: HeldOut, expression_of: Tensor | None = None, # [N] row whose face drives row n
@@ -106,7 +107,7 @@ def evaluate_heads(model, train: FrameSet, test: FrameSet, limit: int = 200, pro
             out[f"{name}/identity_gap"] = own - face(render_held_out(model, h, identity_of=next_one, only=some, desc="foreign identities" if progress else ""))
     names = [f"{d.subject_names[int(d.subject[n])]}_{d.frame_names[int(n)]}_{d.camera_names[int(d.subject[n])][int(c)]}" for n, c in zip(*at)]
     return out, dict(truth=truth, render=render, masks=masks, names=names, landmarks_2d=marks, visible=seen,
-                     face=h.face[h.frames], foreign=scores.get("foreign_expression"), foreign_rows=some.nonzero()[:, 0] if seen.any() else None)
+                     face=h.face.image[h.frames], foreign=scores.get("foreign_expression"), foreign_rows=some.nonzero()[:, 0] if seen.any() else None)
 
 # %% ../../nbs/training/validation.ipynb #b2fa186a
 FACE_PARTS = dict(brows=slice(17, 27), eyes=slice(36, 48), mouth=slice(48, 68))    # of the 68 iBUG landmarks
@@ -131,7 +132,7 @@ def motion_explained(model, train: FrameSet, test: FrameSet, neighbours: int = 6
         n = ((test.subject == s) & (driver >= 0) & test.visible[driver].any(1)).nonzero()[:, 0]
         if len(n) == 0: continue
         d = driver[n]
-        codes = model.encode(unit(test.face_images[d, test.visible[d].float().argmax(1)]), unit(train.nonface_images[n, reference_views(train)[n]]))
+        codes = model.encode(faces_at(test, d, test.visible[d].float().argmax(1)), unit(train.nonface_images[n, reference_views(train)[n]]))
         truth = canonical_landmarks(test, n)
         X_ne, H = neutral_points(model, model.z_id[s])
         near = torch.cdist(truth.mean(0), X_ne).topk(neighbours, largest=False).indices
