@@ -88,8 +88,8 @@ def reconstruct(source, *,          # a video, a folder of images, one image, or
                 changes: dict | None = None, progress: bool = True,
                 **tracking) -> Avatar: # matte, plate, detector, morphable
     "Make an avatar of a person; a call that was stopped goes on where it was. Like `load_avatar` of its folder."
-    job = Reconstruction(source, consent, out, prior, preset, steps, resolution, frames, person, device, seed, data_dir, tracking,
-                         changes or {})
+    job = Reconstruction(source, consent, out, prior, preset, steps, resolution, frames, person, device, seed,
+                         data_dir, tracking, changes or {})
     model = job.open_prior()
     job.finetune(model, *job.open_source(model), progress)
     return load_avatar(job.folder, device)

@@ -50,8 +50,10 @@ def freeze(head,               # an Avatar, or a GaussianModel with a code
     if pose is not None:
         scale, R, t = pose
         X, S, Q = apply_pose(X[None], scale, R, t)[0], S + scale.log(), quat_multiply(rotmat_to_quat(R), Q)
-    said = ["head axes: x subject's left, y up, z out of the face; unit: head length, chin to crown", "axes and metres of the capture; those of a video are its camera's: x right, y down, z forward"][pose is not None]
-    if axes == "down": X, Q, said = X*X.new_tensor([1, -1, -1]), quat_multiply(Q.new_tensor([0., 1, 0, 0]), Q), said + "; turned by half a turn about x"
+    said = ["head axes: x subject's left, y up, z out of the face; unit: head length, chin to crown",
+            "axes and metres of the capture; those of a video are its camera's: x right, y down, z forward"][pose is not None]
+    if axes == "down":
+        X, Q, said = X*X.new_tensor([1, -1, -1]), quat_multiply(Q.new_tensor([0., 1, 0, 0]), Q), said + "; turned by half a turn about x"
     return Frozen(X, g.C[:, :3], g.A, S, Q, (said,))
 
 @torch.no_grad()
@@ -62,20 +64,25 @@ def render_frozen(f: Frozen, cameras: list[Camera]) -> Tensor: # [V, H, W, 3]
 
 # %% ../../nbs/apps/export.ipynb #d6a02cbe
 Y_0 = .28209479177387814        # the constant spherical harmonic
-COLUMNS = ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3")
-LOST = ("lost: 29 of 32 channels and the refine network that reads them; colours are the first three channels", "lost: expression and motion networks; this is one frozen frame")
+COLUMNS = ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2", "rot_0",
+           "rot_1", "rot_2", "rot_3")
+LOST = ("lost: 29 of 32 channels and the refine network that reads them; colours are the first three channels",
+        "lost: expression and motion networks; this is one frozen frame")
 
 def write_ply(path, f: Frozen) -> Path:
-    "A standard 3D Gaussian splatting .ply, binary little endian, without higher harmonics; its comments say that it is synthetic, its axes, and what is lost."
+    """A standard 3D Gaussian splatting .ply, binary little endian, without higher harmonics; its comments say that it is synthetic, its
+    axes, and what is lost."""
     path, n = resolve(path), lambda x: x.detach().cpu().numpy()
     table = np.concatenate([n(f.X), np.zeros((len(f.X), 3)), (n(f.rgb) - .5)/Y_0, n(f.A)[:, None], n(f.S), n(f.Q)], 1).astype("<f4")
     if not np.isfinite(table).all(): raise GPHMError(f"{path.name}: the Gaussians hold NaN or infinity; finite numbers were expected")
     comments = [NOTICE, f"gphm {gphm.__version__}", *f.comments, *LOST]
-    header = ["ply", "format binary_little_endian 1.0", *(f"comment {c}" for c in comments), f"element vertex {len(table)}", *(f"property float {c}" for c in COLUMNS), "end_header"]
+    header = ["ply", "format binary_little_endian 1.0", *(f"comment {c}" for c in comments), f"element vertex {len(table)}",
+              *(f"property float {c}" for c in COLUMNS), "end_header"]
     with atomic_path(path) as tmp: tmp.write_bytes(("\n".join(header) + "\n").encode("ascii") + table.tobytes())
     return path
 
-TYPES = dict(char="i1", uchar="u1", short="<i2", ushort="<u2", int="<i4", uint="<u4", float="<f4", double="<f8", int8="i1", uint8="u1", int16="<i2", uint16="<u2", int32="<i4", uint32="<u4", float32="<f4", float64="<f8")
+TYPES = dict(char="i1", uchar="u1", short="<i2", ushort="<u2", int="<i4", uint="<u4", float="<f4", double="<f8", int8="i1", uint8="u1",
+             int16="<i2", uint16="<u2", int32="<i4", uint32="<u4", float32="<f4", float64="<f8")
 
 def read_ply(path) -> Frozen:
     "Gaussians of a .ply in the layout above, whoever wrote it; higher harmonics are left out."
@@ -84,24 +91,31 @@ def read_ply(path) -> Frozen:
     data = path.read_bytes()
     head, _, body = data.partition(b"end_header\n")
     lines = head.decode("ascii", "replace").split("\n")
-    if lines[:2] != ["ply", "format binary_little_endian 1.0"] or not _: raise GPHMError(f"{path} is not a binary little endian PLY (it begins with {data[:24]!r}); a .ply of Gaussians was expected")
+    if lines[:2] != ["ply", "format binary_little_endian 1.0"] or not _:
+        raise GPHMError(f"{path} is not a binary little endian PLY (it begins with {data[:24]!r}); a .ply of Gaussians was expected")
     words = [l.split() for l in lines[2:]]
     counts, fields = [w for w in words if w[:1] == ["element"]], [w for w in words if w[:1] == ["property"]]
     if len(counts) != 1 or counts[0][1] != "vertex" or any(len(w) != 3 or w[1] not in TYPES for w in fields):
-        raise GPHMError(f"{path} holds {', '.join(w[1] for w in counts) or 'nothing'}; one element 'vertex' with numbers was expected, as Gaussians are stored")
+        raise GPHMError(f"{path} holds {', '.join(w[1] for w in counts) or 'nothing'}; "
+                        "one element 'vertex' with numbers was expected, as Gaussians are stored")
     missing = [c for c in COLUMNS if c not in {w[2] for w in fields} and c[0] != "n"]
-    if missing: raise GPHMError(f"{path} has no property {missing[0]!r}; it holds points or a mesh, Gaussians as in 3D Gaussian splatting were expected")
+    if missing:
+        raise GPHMError(f"{path} has no property {missing[0]!r}; it holds points or a mesh, "
+                        "Gaussians as in 3D Gaussian splatting were expected")
     kind, count = np.dtype([(w[2], TYPES[w[1]]) for w in fields]), int(counts[0][2])
-    if len(body) < count*kind.itemsize: raise GPHMError(f"{path} is cut: {len(body)//kind.itemsize} of {count} Gaussians are there; get it again")
+    if len(body) < count*kind.itemsize:
+        raise GPHMError(f"{path} is cut: {len(body)//kind.itemsize} of {count} Gaussians are there; get it again")
     table = np.frombuffer(body, kind, count)
     t = lambda *names: torch.tensor(np.stack([table[c] for c in names], -1).astype(np.float32))
-    return Frozen(t(*COLUMNS[:3]), t(*COLUMNS[6:9])*Y_0 + .5, t("opacity")[:, 0], t(*COLUMNS[10:13]), F.normalize(t(*COLUMNS[13:17]), dim=1),
+    return Frozen(t(*COLUMNS[:3]), t(*COLUMNS[6:9])*Y_0 + .5, t("opacity")[:, 0], t(*COLUMNS[10:13]),
+                  F.normalize(t(*COLUMNS[13:17]), dim=1),
                   tuple(l.removeprefix("comment ") for l in lines if l.startswith("comment ")))
 
 def export_ply(path, head, codes: Codes | None = None, # of one frame; None: the avatar's mean expression and its own neck
                pose=None, axes: str = "up", z_id: Tensor | None = None) -> Path:
-    """Write one frame as a standard 3D Gaussian splatting .ply (see `freeze` for pose and axes). Lost are the `refine` network with 29 of the 32 channels, which corrects edges and
-    detail, and everything that depends on the expression: the file is one frozen frame, coloured by the first three channels."""
+    """Write one frame as a standard 3D Gaussian splatting .ply (see `freeze` for pose and axes). Lost are the `refine` network with 29
+    of the 32 channels, which corrects edges and detail, and everything that depends on the expression: the file is one frozen frame,
+    coloured by the first three channels."""
     if codes is None: codes = Codes(head.mean_exp[None], head.neutral_non[None])
     return write_ply(path, freeze(head, codes, pose, axes, z_id))
 
@@ -147,7 +161,9 @@ def to_linear(rgb): # [..., 3] as displayed (sRGB)
 
 def _trimesh():
     try: import trimesh
-    except ImportError: raise GPHMError("a .glb is written by the package trimesh, which is not installed; pip install \"gphm[formats]\" or pip install trimesh") from None
+    except ImportError:
+        raise GPHMError("a .glb is written by the package trimesh, which is not installed; "
+                        "pip install \"gphm[formats]\" or pip install trimesh") from None
     return trimesh
 
 def export_glb(path, mesh: HeadMesh, length: float = .23, # of the head, metres
@@ -156,11 +172,13 @@ def export_glb(path, mesh: HeadMesh, length: float = .23, # of the head, metres
     trimesh, path = _trimesh(), resolve(path)
     if not length > 0: raise GPHMError(f"length is {length!r}; the head's length in metres was expected")
     colours = np.concatenate([to_linear(mesh.rgb.numpy()), np.ones((len(mesh.rgb), 1))], 1)
-    body = trimesh.Trimesh(length*mesh.vertices.numpy(), mesh.faces.numpy(), vertex_colors=(255*colours).round().astype(np.uint8), process=False)
+    body = trimesh.Trimesh(length*mesh.vertices.numpy(), mesh.faces.numpy(),
+                           vertex_colors=(255*colours).round().astype(np.uint8), process=False)
     facts = dict(vertices=len(body.vertices), faces=len(body.faces), watertight=bool(body.is_watertight))
     def extras(tree):
         tree["asset"]["extras"] = marks(**card, **facts, lost="hair, teeth and detail: this is the guiding mesh, not the Gaussians")
-        tree["materials"] = [dict(name="vertex colours", extensions=dict(KHR_materials_unlit={}), pbrMetallicRoughness=dict(metallicFactor=0, roughnessFactor=1))]
+        tree["materials"] = [dict(name="vertex colours", extensions=dict(KHR_materials_unlit={}),
+                                  pbrMetallicRoughness=dict(metallicFactor=0, roughnessFactor=1))]
         tree["extensionsUsed"] = [*tree.get("extensionsUsed", []), "KHR_materials_unlit"]
         for m in tree["meshes"]:
             for part in m["primitives"]: part["material"] = 0
@@ -174,5 +192,6 @@ def show_mesh(mesh: HeadMesh, size: int = 192, yaws=(-90, -45, 0, 45, 90)) -> Im
     normals = torch.zeros_like(mesh.vertices).index_add(0, mesh.faces.flatten(), torch.linalg.cross(b - a, c - a).repeat_interleave(3, 0))
     cameras, white = [orbit_camera(yaw, 5, size) for yaw in yaws], torch.ones(3)
     w2c, K = (torch.stack([getattr(c, n) for c in cameras]) for n in ("world_to_camera", "K"))
-    rows = [render_mesh(mesh.vertices, mesh.faces, x, w2c, K, (size, size), white).features for x in (mesh.rgb, .5 + .5*F.normalize(normals, dim=1))]
+    rows = [render_mesh(mesh.vertices, mesh.faces, x, w2c, K, (size, size), white).features
+            for x in (mesh.rgb, .5 + .5*F.normalize(normals, dim=1))]
     return picture_grid([list(r) for r in rows])

@@ -85,12 +85,14 @@ class SubjectWriter:
             (self.folder/"truth").mkdir(exist_ok=True)
             with atomic_path(self.folder/"truth"/f"{id}.npz") as tmp: np.savez_compressed(tmp, **truth)
             for name in sorted(truth): self.hash.update(f"truth/{id} {name} ".encode() + np.ascontiguousarray(truth[name]).tobytes())
-        self.frames.append(dict(id=id, expression=str(expression), scale=pose[0], R=pose[1], t=pose[2]) | ({} if time is None else dict(time=round(float(time), 6))))
+        self.frames.append(dict(id=id, expression=str(expression), scale=pose[0], R=pose[1], t=pose[2])
+                           | ({} if time is None else dict(time=round(float(time), 6))))
 
     def add_surface(self, surface: dict):
         "Write the true surface of all frames (`synth.shape.surface`); a later `Subject.surface()` reads it."
         found = np.shape(surface["motion"])
-        if found[:1] != (len(self.frames),): raise GPHMError(f"the surface of subject {self.folder.name} has {found[0]} frames; {len(self.frames)} were expected")
+        if found[:1] != (len(self.frames),):
+            raise GPHMError(f"the surface of subject {self.folder.name} has {found[0]} frames; {len(self.frames)} were expected")
         with atomic_path(self.folder/SURFACE) as tmp: np.savez_compressed(tmp, **surface)
         for name in sorted(surface): self.hash.update(f"surface {name} ".encode() + np.ascontiguousarray(surface[name]).tobytes())
 
@@ -168,7 +170,8 @@ def tiny_capture(root, subjects=("anna", "bert"), stop=None, size=32, seed=0):
                 g = rng(seed, s, f)
                 X = torch.tensor(g.normal(0, .3, (68, 3)), dtype=torch.float32)
                 x2d = torch.stack([project(X, w2c[i], K)[0] for i in range(2)])
-                out.add_frame(f"{f:03d}", ["smile", "jaw", "blink"][f], scale=1.0, R=np.eye(3), t=np.zeros(3), landmarks_3d=X, landmarks_2d=x2d,
+                out.add_frame(f"{f:03d}", ["smile", "jaw", "blink"][f], scale=1.0, R=np.eye(3), t=np.zeros(3),
+                              landmarks_3d=X, landmarks_2d=x2d,
                               visible=[True, f > 0], images=g.integers(0, 255, (2, size, size, 3), dtype=np.uint8),
                               masks=g.integers(0, 2, (2, size, size)).astype(np.uint8)*255,
                               conditions=g.integers(0, 255, (2, 16, 16, 3), dtype=np.uint8)[:1 + (f > 0)],

@@ -83,7 +83,8 @@ class Source:
         for n, image in frames: yield n, cut(np.rot90(image, self.turn) if self.turn else image, area, size)
 
 def _differ_little(images: list, most: float = 12.) -> bool:
-    "Whether images look like consecutive frames: at least five, of one size, and the median difference of neighbours below `most` grey levels."
+    """Whether images look like consecutive frames: at least five, of one size, and the median difference of neighbours below `most` grey
+    levels."""
     if len(images) < 5 or len({i.shape for i in images}) > 1: return False
     small = [cv2.resize(f, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32) for f in images]
     return float(np.median([np.abs(a - b).mean() for a, b in zip(small, small[1:])])) < most
@@ -104,7 +105,8 @@ def _open_pictures(path: Path, paths: list[Path]) -> Source:
     moving = _differ_little(small)
     if len(paths) > 1: log.info(f"{path.name}: {len(good)} pictures, taken as {'frames of a video' if moving else 'separate photographs'}")
     size = max(sizes, key=lambda s: s[0]*s[1])
-    return Source(path, size, np.arange(len(good), dtype=float), None, moving, None, tuple(good), tuple(sizes), tuple(broken), tuple((k, ", ".join(sorted(v))) for k, v in found.items()))
+    return Source(path, size, np.arange(len(good), dtype=float), None, moving, None, tuple(good), tuple(sizes), tuple(broken),
+                  tuple((k, ", ".join(sorted(v))) for k, v in found.items()))
 
 def open_source(path) -> Source:
     "Open a video, a folder of pictures or a picture. Raises `GPHMError` with one sentence for anything else."
@@ -131,4 +133,5 @@ def read_frames(source,      # a video, a folder of pictures, or a picture
     if not images: raise GPHMError(f"none of the {len(wanted)} frames of {source.path} can be decoded; record or download it again")
     rate = 0. if source.rate is None else float(source.rate)/(float(np.median(np.diff(wanted))) if len(wanted) > 1 else 1.)
     H, W = (max(i.shape[k] for i in images) for k in (0, 1))
-    return np.stack([cut(i, ((i.shape[1] - W)//2, (i.shape[0] - H)//2, (i.shape[1] - W)//2 + W, (i.shape[0] - H)//2 + H)) for i in images]), rate
+    return np.stack([cut(i, ((i.shape[1] - W)//2, (i.shape[0] - H)//2, (i.shape[1] - W)//2 + W, (i.shape[0] - H)//2 + H))
+                     for i in images]), rate

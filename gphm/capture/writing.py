@@ -34,7 +34,8 @@ def _shifted(source, out, start: float, seconds: float) -> Iterator:
 def _encoded(source, out, start: float, seconds: float) -> Iterator:
     "The same, as AAC."
     encoder = out.codec_context
-    resampler = av.AudioResampler(format=encoder.format, layout=encoder.layout, rate=encoder.sample_rate, frame_size=encoder.frame_size or 1024)
+    resampler = av.AudioResampler(format=encoder.format, layout=encoder.layout, rate=encoder.sample_rate,
+                                  frame_size=encoder.frame_size or 1024)
     for frame in itertools.chain(source.container.decode(source), [None]):
         if frame is not None:
             at = float((frame.pts or 0)*frame.time_base) - start
@@ -94,11 +95,13 @@ def write_video(path, frames: Iterable[np.ndarray], # uint8 [H, W, 3]
                     packets = iter(()) if container is None else add_sound(out, container, sound_from, seconds or float("inf"))
                 tick = count if ticks is None else ticks[count]
                 waiting = _mux_until(out, packets, waiting, float(tick*base))
-                _encode(out, stream, image, tick, base, ticks[count + 1] - tick if ticks and count + 1 < len(ticks) else 1 if ticks is None else TICKS//25)
+                lasting = ticks[count + 1] - tick if ticks and count + 1 < len(ticks) else 1 if ticks is None else TICKS//25
+                _encode(out, stream, image, tick, base, lasting)
                 count += 1
             if stream is None: raise GPHMError(f"no frames were given for {path.name}; at least one was expected")
             step = 1 if ticks is None else min(TICKS//25, *np.diff(ticks), TICKS)
-            end = round(seconds/base) - step                            # players show the last frame as long as they like, so it comes twice
+            # players show the last frame as long as they like, so it comes twice
+            end = round(seconds/base) - step
             if end > tick + step/2: _encode(out, stream, image, end, base, step)
             out.mux(stream.encode())
             _mux_until(out, packets, waiting, float("inf"))
@@ -113,7 +116,8 @@ def _video_stream(out, image, base, gop, crf):
     stream.time_base = stream.codec_context.time_base = base
     for name in ("colorspace", "color_primaries", "color_trc"): setattr(stream.codec_context, name, 1)
     stream.codec_context.color_range = 1
-    if base == Fraction(1, TICKS): stream.codec_context.max_b_frames = 0        # stored in the order of showing, so that each packet knows how long it is shown
+    # stored in the order of showing, so that each packet knows how long it is shown
+    if base == Fraction(1, TICKS): stream.codec_context.max_b_frames = 0
     stream.options = (dict(crf=str(crf)) if codec == "libx264" else {}) | (dict(g=str(gop)) if gop else {})
     return stream
 

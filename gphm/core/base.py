@@ -69,7 +69,8 @@ def asset(name: str) -> Path:
     raise GPHMError(f"the shipped file {name} was not found; reinstall gphm, or run from a complete checkout")
 
 # %% ../../nbs/core/base.ipynb #fad037ee
-_UNWRITABLE = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "ENOTDIR", "EFBIG", "ENAMETOOLONG", "EEXIST") if hasattr(errno, name)}
+_UNWRITABLE = {getattr(errno, name) for name in
+               ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "ENOTDIR", "EFBIG", "ENAMETOOLONG", "EEXIST") if hasattr(errno, name)}
 
 @contextlib.contextmanager
 def writing(path):
@@ -190,4 +191,5 @@ def run_facts(device="cpu",
               cuda: str = "gsplat+nvdiffrast", # what renders on a GPU
               **known) -> dict:                 # preset, seed, data ...
     "What every `summary.json` says about how it was made: device, backend, code, memory, and what else is `known`."
-    return known | {"device": str(device), "backend": cuda if torch.device(device).type == "cuda" else "cpu", "code": code_identity(), "memory/peak_gb": round(peak_memory_gb(), 2)}
+    return known | {"device": str(device), "backend": cuda if torch.device(device).type == "cuda" else "cpu", "code": code_identity(),
+                    "memory/peak_gb": round(peak_memory_gb(), 2)}

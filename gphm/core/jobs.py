@@ -39,7 +39,8 @@ def run_jobs(job: str,           # "package.module:function"
                 for i in numbers: write(root, i, spec); update()
             finally: torch.set_num_threads(threads)
         else:
-            with tempfile.TemporaryDirectory() as logs: _children(job, root, spec, [numbers[k::workers] for k in range(workers)], logs, update)
+            with tempfile.TemporaryDirectory() as logs:
+                _children(job, root, spec, [numbers[k::workers] for k in range(workers)], logs, update)
 
 def find_job(job: str):
     "The function `package.module:function`."
@@ -58,7 +59,8 @@ def _children(job, root, spec, shares, logs, update):
                 children.append(subprocess.Popen([sys.executable, "-c", _CHILD, text], stdin=subprocess.PIPE, stderr=f, env=env))
         while any(c.poll() is None for c in children) and not any(c.poll() for c in children): time.sleep(.3); update()
         for c, path in zip(children, errors):
-            if c.poll(): raise GPHMError(f"a process that writes {root} failed: {(path.read_text().strip().splitlines() or ['it was killed'])[-1]}")
+            if c.poll():
+                raise GPHMError(f"a process that writes {root} failed: {(path.read_text().strip().splitlines() or ['it was killed'])[-1]}")
     finally:
         for c in children: c.kill(); c.wait(); c.stdin.close()
     update()

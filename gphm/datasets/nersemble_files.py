@@ -14,7 +14,8 @@ from ..core.base import GPHMError, read_json
 from .nersemble_colours import correct_affine, correct_polynomial
 
 # %% ../../nbs/datasets/nersemble_files.ipynb #6979adef
-SERIALS = ("222200042", "222200044", "222200046", "222200040", "222200036", "222200048", "220700191", "222200041",    # in NeRSemble's own order
+# in NeRSemble's own order
+SERIALS = ("222200042", "222200044", "222200046", "222200040", "222200036", "222200048", "220700191", "222200041",
            "222200037", "222200038", "222200047", "222200043", "222200049", "222200039", "222200045", "221501007")
 SENSOR = (3208, 2200)   # H, W of the pixels that `intrinsics` counts
 FPS = 73.
@@ -29,37 +30,45 @@ def calibration_file(root: Path, who: str) -> Path:
     places = (f"{who}/calibration/camera_params.json", f"{who}/camera_params.json", f"camera_params/{who}/camera_params.json")
     for p in places:
         if (root/p).is_file(): return root/p
-    raise GPHMError(f"participant {who} of {root} has no camera_params.json; it was expected as {places[0]} (version 2), {places[1]} or {places[2]} (version 1): download the calibration")
+    raise GPHMError(f"participant {who} of {root} has no camera_params.json; it was expected as {places[0]} (version 2), "
+                    f"{places[1]} or {places[2]} (version 1): download the calibration")
 
 def read_calibration(path: Path) -> tuple[dict, dict]:
     "`({serial: world_to_camera [4, 4]}, {serial: K [3, 3]})` as stored, float64."
     record = read_json(path)
     for key in ("world_2_cam", "intrinsics"):
-        if not isinstance(record, dict) or key not in record: raise GPHMError(f"{path} has no field {key}; NeRSemble's world_2_cam and intrinsics were expected")
+        if not isinstance(record, dict) or key not in record:
+            raise GPHMError(f"{path} has no field {key}; NeRSemble's world_2_cam and intrinsics were expected")
     def matrix(value, n, what):
         try: m = np.array(value, np.float64)
         except (TypeError, ValueError): m = np.zeros(0)
-        if m.shape != (n, n) or not np.isfinite(m).all(): raise GPHMError(f"{path}: {what} has shape {list(m.shape)}; {n} x {n} finite numbers were expected")
+        if m.shape != (n, n) or not np.isfinite(m).all():
+            raise GPHMError(f"{path}: {what} has shape {list(m.shape)}; {n} x {n} finite numbers were expected")
         return m
     poses = {s: matrix(v, 4, f"world_2_cam.{s}") for s, v in record["world_2_cam"].items()}
     for s, m in poses.items():
-        if abs(m[:3, :3] @ m[:3, :3].T - np.eye(3)).max() > 1e-3: raise GPHMError(f"{path}: world_2_cam.{s} does not hold a rotation; a rigid motion from the world to the camera was expected")
+        if abs(m[:3, :3] @ m[:3, :3].T - np.eye(3)).max() > 1e-3:
+            raise GPHMError(f"{path}: world_2_cam.{s} does not hold a rotation; a rigid motion from the world to the camera was expected")
     K = record["intrinsics"]
     return poses, {s: matrix(K[s] if isinstance(K, dict) and s in K else K, 3, "intrinsics") for s in poses}
 
 def scale_intrinsics(K: np.ndarray, size: tuple, sensor: tuple = SENSOR) -> np.ndarray:
-    "K in pixels of pictures of `size` (H, W). A K that counts the picture's own pixels already (the benchmark's) is known by its principal point, which lies near the middle."
+    """K in pixels of pictures of `size` (H, W). A K that counts the picture's own pixels already (the benchmark's) is known by its
+    principal point, which lies near the middle."""
     (H, W), (h, w) = size, sensor
     off = lambda k: max(abs(k[0, 2]/W - .5), abs(k[1, 2]/H - .5))
     scaled = [np.diag([W/w, H/h, 1.]) @ K] if abs(W*h/(w*H) - 1) < .02 else []     # pictures of another shape are cropped ones
     best = min([*scaled, K], key=off)
-    if off(best) > .25: raise GPHMError(f"intrinsics with the principal point ({K[0, 2]:.0f}, {K[1, 2]:.0f}) fit neither pictures of {W}x{H} nor the sensor's {w}x{h}; uncropped videos were expected")
+    if off(best) > .25:
+        raise GPHMError(f"intrinsics with the principal point ({K[0, 2]:.0f}, {K[1, 2]:.0f}) fit neither pictures of "
+                        f"{W}x{H} nor the sensor's {w}x{h}; uncropped videos were expected")
     return best
 
 # %% ../../nbs/datasets/nersemble_files.ipynb #f686bc9c
 def participants(root: Path) -> list[str]:
     "Three-digit folders, in whichever layout."
-    return sorted({p.name for p in _found(root, "[0-9][0-9][0-9]", "camera_params/[0-9][0-9][0-9]", "sequence_*/[0-9][0-9][0-9]") if p.is_dir()})
+    return sorted({p.name for p in _found(root, "[0-9][0-9][0-9]", "camera_params/[0-9][0-9][0-9]", "sequence_*/[0-9][0-9][0-9]")
+                   if p.is_dir()})
 
 def _serial(path: Path) -> str: return path.stem.split("_")[-1]
 
@@ -78,7 +87,8 @@ def media(folder: Path) -> tuple[dict, dict]: # {serial: video, or pictures of a
 
 def takes_of(root: Path, who: str) -> dict[str, Path]:
     "{sequence: folder} of a participant, without the background."
-    folders = [p for p in _found(root, f"{who}/sequences/*", f"*/{who}/*", f"{who}/*") if p.is_dir() and p.name not in ("BACKGROUND", "sequences", "calibration", "annotations")]
+    folders = [p for p in _found(root, f"{who}/sequences/*", f"*/{who}/*", f"{who}/*") if p.is_dir()
+               and p.name not in ("BACKGROUND", "sequences", "calibration", "annotations")]
     return {p.name: p for p in folders if any(p.glob("images/cam_*.mp4")) or any(p.glob("cam_*.mp4")) or any(p.glob("frame_*"))}
 
 def plate_file(root: Path, who: str, serial: str) -> Path | None:
@@ -102,7 +112,8 @@ def colour_correction(root: Path, who: str, sequence: str, serial: str):
         if p.is_file():
             try: return functools.partial(correct_affine, A=np.load(p, allow_pickle=False))
             except ValueError as e: raise GPHMError(f"{p} is not a matrix ({e}); download it again, or use correct_colours=False") from None
-    raise GPHMError(f"participant {who} of {root} has no colour correction for camera {serial}; download color_calibration.json (version 2) or color_correction (version 1), or use correct_colours=False")
+    raise GPHMError(f"participant {who} of {root} has no colour correction for camera {serial}; download color_calibration.json (version "
+                    "2) or color_correction (version 1), or use correct_colours=False")
 
 def facts_of(root: Path, who: str) -> dict:
     "The participant's row of each table of version 2, without the lists of sequences."

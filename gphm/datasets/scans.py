@@ -82,9 +82,12 @@ def mesh_points(path) -> np.ndarray: # [V, 3]
 def _picture_of(visual, path: Path, texture) -> np.ndarray:
     image = getattr(visual.material, "image", None)
     if image is None: image = getattr(visual.material, "baseColorTexture", None)
-    if image is not None and max(image.size) > 2: return np.array(image.convert("RGB"))                    # trimesh puts a picture of a pixel or two where there is none
+    # trimesh puts a picture of a pixel or two where there is none
+    if image is not None and max(image.size) > 2: return np.array(image.convert("RGB"))
     beside = [p for p in ([Path(texture)] if texture else []) if p.is_file()]
-    if not beside: raise GPHMError(f"{path} has texture coordinates, but its texture {Path(texture).name if texture else 'picture'} is not in {path.parent}; unpack it there")
+    if not beside:
+        raise GPHMError(f"{path} has texture coordinates, but its texture {Path(texture).name if texture else 'picture'} "
+                        f"is not in {path.parent}; unpack it there")
     picture = cv2.imread(str(beside[0]))
     if picture is None: raise GPHMError(f"{beside[0]} is not a readable picture; unpack it again")
     return np.ascontiguousarray(picture[..., ::-1])
@@ -96,7 +99,8 @@ HEAD_METRES = .234                 # chin to crown of an average adult
 @functools.lru_cache(maxsize=1)
 def _mean_head() -> tuple: # [V, 3] canonical, metres, and its landmarks [68, 3]
     head = HeadBasis.load().canonical()
-    return HEAD_METRES*head.mean.numpy()[HeadBasis.load().vertices_of("skin").numpy()], HEAD_METRES*head.mean.numpy()[head.landmarks.numpy()]
+    mean = HEAD_METRES*head.mean.numpy()
+    return mean[HeadBasis.load().vertices_of("skin").numpy()], mean[head.landmarks.numpy()]
 
 def place_by_landmarks(points: np.ndarray, # [68, 3] iBUG landmarks of the scan, in its own unit
                        scale=None,         # metres per unit; None: by the size of the face
@@ -133,7 +137,8 @@ SUPERSAMPLE = 2
 def fit_texture(scan: Scan, per_metre: float) -> Scan:
     "The scan with a texture of at most `per_metre` texels per metre of skin, roughly."
     if scan.texture is None: return scan
-    area = lambda x: torch.linalg.cross(*[F.pad(x[scan.faces[:, k]] - x[scan.faces[:, 0]], (0, 3 - x.shape[1])) for k in (1, 2)]).norm(dim=-1).double().sum()/2
+    edge = lambda x, k: F.pad(x[scan.faces[:, k]] - x[scan.faces[:, 0]], (0, 3 - x.shape[1]))
+    area = lambda x: torch.linalg.cross(edge(x, 1), edge(x, 2)).norm(dim=-1).double().sum()/2
     H, W = scan.texture.shape[:2]
     fine = float((area(scan.uv*torch.tensor([W, H]))/area(scan.vertices)).sqrt())/per_metre
     if not fine > 1: return scan
@@ -176,14 +181,17 @@ class _Album:
 
     def scan(self, frame: int) -> Scan:
         c = next(iter(self.cameras.values()))
-        return SCANS.get((self, frame), lambda: fit_texture(self.loaders[frame](), SUPERSAMPLE*float(c.K[0, 0])/float(c.position.norm())), lambda s: s.size)
+        return SCANS.get((self, frame), lambda: fit_texture(self.loaders[frame](), SUPERSAMPLE*float(c.K[0, 0])/float(c.position.norm())),
+                         lambda s: s.size)
 
     def picture(self, frame: int, name: str) -> np.ndarray: # [H, W, 4]
-        draw = lambda: cv2.imencode(".png", photograph_scan(self.scan(frame), self.cameras[name], self.device), [cv2.IMWRITE_PNG_COMPRESSION, 3])[1]
+        draw = lambda: cv2.imencode(".png", photograph_scan(self.scan(frame), self.cameras[name], self.device),
+                                    [cv2.IMWRITE_PNG_COMPRESSION, 3])[1]
         return cv2.imdecode(PICTURES.get((self, frame, name), draw, len), cv2.IMREAD_UNCHANGED)
 
     def view(self, name: str) -> View:
-        return View(lambda numbers: (self.picture(n, name)[..., :3] for n in numbers), self.cameras[name], mattes=lambda numbers: (self.picture(n, name)[..., 3] for n in numbers))
+        return View(lambda numbers: (self.picture(n, name)[..., :3] for n in numbers), self.cameras[name],
+                    mattes=lambda numbers: (self.picture(n, name)[..., 3] for n in numbers))
 
 def scan_cameras(views: int, size: int) -> dict:
     "The cameras round a placed scan, by name: 00, 01, …"

@@ -17,11 +17,14 @@ def thin(take: Recording, numbers) -> Recording:
     numbers = [int(n) for n in numbers]
     only = lambda read: None if read is None else lambda wanted: read([numbers[k] for k in wanted])
     step = float(np.median(np.diff(numbers))) if len(numbers) > 1 else 1.
-    return replace(take, views={n: replace(v, read=only(v.read), mattes=only(v.mattes)) for n, v in take.views.items()}, count=len(numbers), fps=take.fps/step, facts=take.facts | dict(numbers=numbers))
+    return replace(take, views={n: replace(v, read=only(v.read), mattes=only(v.mattes)) for n, v in take.views.items()}, count=len(numbers),
+                   fps=take.fps/step, facts=take.facts | dict(numbers=numbers))
 
 def spread_frames(recordings: list[Recording], total: int = 800, by: str = "time") -> list[Recording]:
-    "`total` frames of each person, evenly over the time of all takes (`by='time'`) or equally over the takes (`by='take'`); takes that get none are left out."
-    if by not in ("time", "take") or total < 1: raise GPHMError(f"by is {by!r} and total is {total}; 'time' or 'take' and a positive number were expected")
+    """`total` frames of each person, evenly over the time of all takes (`by='time'`) or equally over the takes (`by='take'`); takes that
+    get none are left out."""
+    if by not in ("time", "take") or total < 1:
+        raise GPHMError(f"by is {by!r} and total is {total}; 'time' or 'take' and a positive number were expected")
     out = []
     for who in dict.fromkeys(r.subject for r in recordings):
         own = [r for r in recordings if r.subject == who]

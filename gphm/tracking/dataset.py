@@ -20,15 +20,19 @@ from .selection import Rules, judge
 from .subject import Settings, chosen_frames, write_subject
 
 # %% ../../nbs/tracking/dataset.ipynb #aeb8a447
-ADAPTERS = dict(nersemble="gphm.datasets.nersemble:open_nersemble", vfhq="gphm.datasets.vfhq:open_vfhq", mead="gphm.datasets.mead:open_mead",
+ADAPTERS = dict(nersemble="gphm.datasets.nersemble:open_nersemble", vfhq="gphm.datasets.vfhq:open_vfhq",
+                mead="gphm.datasets.mead:open_mead",
                 nphm="gphm.datasets.nphm:open_nphm", faceverse="gphm.datasets.faceverse:open_faceverse")
 
 def open_dataset(kind: str, root, subjects=None, takes=None, cameras=None, **options) -> list[Recording]:
-    "The recordings of a dataset by its adapter's name, or by `module:function` for an adapter of your own; choices as in `datasets.recordings.choose`."
-    if kind not in ADAPTERS and ":" not in kind: raise GPHMError(f"unknown dataset {kind!r}; one of {', '.join(ADAPTERS)}, or module:function of your own adapter, was expected")
+    """The recordings of a dataset by its adapter's name, or by `module:function` for an adapter of your own; choices as in
+    `datasets.recordings.choose`."""
+    if kind not in ADAPTERS and ":" not in kind:
+        raise GPHMError(f"unknown dataset {kind!r}; one of {', '.join(ADAPTERS)}, or module:function of your own adapter, was expected")
     module, name = ADAPTERS.get(kind, kind).split(":")
     adapter = getattr(importlib.import_module(module), name)
-    if kind in ADAPTERS: return choose(adapter(root, subjects=subjects, takes=takes, **options), cameras=cameras)     # they need not look at the rest
+    # they need not look at the rest
+    if kind in ADAPTERS: return choose(adapter(root, subjects=subjects, takes=takes, **options), cameras=cameras)
     return choose(adapter(root, **options), subjects, takes, cameras)
 
 def moments_of(recordings: list[Recording], settings: Settings) -> list[Recording]:
@@ -56,12 +60,14 @@ def subject_job(root, number: int, spec: dict):
     except Exception as e: drop(root, name, f"an error of the program, please report it: {type(e).__name__}: {e}", {})
 
 def _writer(root, spec) -> CaptureWriter:
-    return CaptureWriter(root, spec["name"], spec["licence"], spec["consent"], spec["settings"]["resolution"], source=dict(dataset=spec["kind"], settings=recorded(spec["settings"]), rules=spec["rules"]))
+    return CaptureWriter(root, spec["name"], spec["licence"], spec["consent"], spec["settings"]["resolution"],
+                         source=dict(dataset=spec["kind"], settings=recorded(spec["settings"]), rules=spec["rules"]))
 
 def recorded(settings: dict) -> dict:
     "Settings as a capture remembers them: without folders, and without what is left as it was before it could be chosen."
     changed = dict(morphable=morphable_name(settings["morphable"]), moments=settings["moments"])
-    if settings["detector"] == "facemesh": settings = settings | dict(detector="mediapipe")          # its name in older captures, which may be gone on with
+    # its name in older captures, which may be gone on with
+    if settings["detector"] == "facemesh": settings = settings | dict(detector="mediapipe")
     return {k: v for k, v in settings.items() if k not in changed} | {k: v for k, v in changed.items() if v}
 
 def drop(root: Path, name: str, why: str, facts: dict):
@@ -78,38 +84,48 @@ def parse_shard(shard: str) -> tuple[int, int]:
     if not 0 <= i < n: raise GPHMError(f"shard is {shard!r}; i/n with 0 <= i < n, such as 0/8, was expected")
     return i, n
 
-def dataset_to_capture(kind: str, source, root, settings: Settings = Settings(), subjects=None, takes=None, cameras=None, shard: str = "", workers: int = 0,
-                       rules: Rules = Rules(), test_cameras: int = 0, test_subjects: int = 0, licence: str = "", consent: str = "", progress: bool = True, **options) -> Captures | None:
+def dataset_to_capture(kind: str, source, root, settings: Settings = Settings(), subjects=None, takes=None, cameras=None,
+                       shard: str = "", workers: int = 0,
+                       rules: Rules = Rules(), test_cameras: int = 0, test_subjects: int = 0, licence: str = "", consent: str = "",
+                       progress: bool = True, **options) -> Captures | None:
     "Preprocess a dataset, or a shard of it (then None), into a capture at `root`; goes on where it stopped."
     root, (i, n) = resolve(root), parse_shard(shard)
-    if settings.moments and settings.frames: raise GPHMError(f"moments is {settings.moments} and frames is {settings.frames}; moments of each person, or frames of each take, were expected, not both")
+    if settings.moments and settings.frames:
+        raise GPHMError(f"moments is {settings.moments} and frames is {settings.frames}; moments of each person, "
+                        "or frames of each take, were expected, not both")
     open_morphable(settings.morphable)                 # a model that cannot be opened is told here, once
     recordings = moments_of(open_dataset(kind, source, subjects, takes, cameras, **options), settings)
     people = by_subject(recordings)
     names = list(people)
-    spec = dict(kind=kind, source=str(resolve(source)), names=names, takes=takes, cameras=cameras, options=options, settings=asdict(settings), rules=asdict(rules), name=kind,
-                licence=licence or recordings[0].licence or "as the dataset's agreement says; not for redistribution", consent=consent or "as the dataset's agreement says")
+    spec = dict(kind=kind, source=str(resolve(source)), names=names, takes=takes, cameras=cameras, options=options,
+                settings=asdict(settings), rules=asdict(rules), name=kind,
+                licence=licence or recordings[0].licence or "as the dataset's agreement says; not for redistribution",
+                consent=consent or "as the dataset's agreement says")
     writer = _writer(root, spec)
     gone = lambda s: (root/"dropped"/f"{s}.json").is_file()
     todo = [k for k in range(i, len(names), n) if not writer.done(names[k]) and not gone(names[k])]
     log.info(f"{len(names)} subjects, {len(names[i::n])} in this shard, {len(todo)} to do")
     count = max((sum(len(chosen_frames(t, settings.frames)) for t in people[names[k]]) for k in todo), default=0)
-    run_jobs("gphm.tracking.dataset:subject_job", root, spec, todo, count, workers, seconds=count*len(todo), progress=progress, folders=names)
+    run_jobs("gphm.tracking.dataset:subject_job", root, spec, todo, count, workers, seconds=count*len(todo),
+             progress=progress, folders=names)
     if shard and n > 1: return None
     dropped = report_dropped(root, names)
     done = [s for s in names if writer.done(s)]
-    if not done: raise GPHMError(f"nothing of {resolve(source).name} could be used, {root.name}/dropped.md says why; the first: {dropped[0]['why']}")
+    if not done:
+        raise GPHMError(f"nothing of {resolve(source).name} could be used, {root.name}/dropped.md says why; the first: {dropped[0]['why']}")
     return writer.finish(make_splits(writer.root, done, test_cameras, test_subjects), done)
 
 def report_dropped(root: Path, names: list[str]) -> list[dict]:
     "What was dropped and why, also as `dropped.md`."
     rows = [read_json(p) for p in (root/"dropped"/f"{s}.json" for s in names) if p.is_file()]
-    lines = [f"# {len(rows)} of {len(names)} subjects were dropped", "", "| subject | why |", "| --- | --- |", *(f"| {r['subject']} | {r['why'].replace('|', '/')} |" for r in rows)]
+    lines = [f"# {len(rows)} of {len(names)} subjects were dropped", "", "| subject | why |", "| --- | --- |",
+             *(f"| {r['subject']} | {r['why'].replace('|', '/')} |" for r in rows)]
     (root/"dropped.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return rows
 
 def make_splits(root: Path, subjects: list[str], test_cameras: int = 0, test_subjects: int = 0) -> dict:
-    "Held-out cameras where there are several (0: an eighth), else held-out last quarters of the frames; and the last `test_subjects` people."
+    """Held-out cameras where there are several (0: an eighth), else held-out last quarters of the frames; and the last `test_subjects`
+    people."""
     last = subjects[len(subjects) - test_subjects:] if test_subjects else []
     train = [s for s in subjects if s not in last]
     if not train: raise GPHMError(f"all {len(subjects)} subjects would be held out; test_subjects must be smaller")
@@ -118,7 +134,8 @@ def make_splits(root: Path, subjects: list[str], test_cameras: int = 0, test_sub
     if len(cameras) > 1:
         count = test_cameras or max(1, len(cameras)//8)
         held = {cameras[int((j + .5)*len(cameras)/count)] for j in range(count)}
-        out = dict(train=dict(subjects=train, cameras=[c for c in cameras if c not in held]), test=dict(subjects=train, cameras=[c for c in cameras if c in held]))
+        out = dict(train=dict(subjects=train, cameras=[c for c in cameras if c not in held]),
+                   test=dict(subjects=train, cameras=[c for c in cameras if c in held]))
     else:
         early, late = set(), set()                     # a name means another moment for another person: it counts only where all agree
         for s in train:

@@ -18,8 +18,10 @@ from ..capture.video import video_reader
 from ..capture.writing import write_video
 
 # %% ../../nbs/tracking/live_portrait.ipynb #8fc6f38c
-WEIGHTS = ("liveportrait/base_models/appearance_feature_extractor.pth", "liveportrait/base_models/motion_extractor.pth", "liveportrait/base_models/spade_generator.pth", "liveportrait/base_models/warping_module.pth",
-           "liveportrait/retargeting_models/stitching_retargeting_module.pth", "liveportrait/landmark.onnx", "insightface/models/buffalo_l/2d106det.onnx", "insightface/models/buffalo_l/det_10g.onnx")
+WEIGHTS = ("liveportrait/base_models/appearance_feature_extractor.pth", "liveportrait/base_models/motion_extractor.pth",
+           "liveportrait/base_models/spade_generator.pth", "liveportrait/base_models/warping_module.pth",
+           "liveportrait/retargeting_models/stitching_retargeting_module.pth", "liveportrait/landmark.onnx",
+           "insightface/models/buffalo_l/2d106det.onnx", "insightface/models/buffalo_l/det_10g.onnx")
 
 @dataclass(frozen=True)
 class LivePortrait:
@@ -32,10 +34,15 @@ class LivePortrait:
     def check(self) -> "LivePortrait":
         "Raise a sentence about what is missing."
         root, python = resolve(self.path), self.python or sys.executable
-        if not (root/"inference.py").is_file(): raise GPHMError(f"{root} holds no inference.py; the folder of a LivePortrait checkout was expected: git clone https://github.com/KwaiVGI/LivePortrait")
+        if not (root/"inference.py").is_file():
+            raise GPHMError(f"{root} holds no inference.py; the folder of a LivePortrait checkout was expected: "
+                            "git clone https://github.com/KwaiVGI/LivePortrait")
         missing = [w for w in WEIGHTS if not (root/"pretrained_weights"/w).is_file()]
-        if missing: raise GPHMError(f"{root/'pretrained_weights'} lacks {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}; download LivePortrait's weights as its readme says")
-        if shutil.which(python) is None: raise GPHMError(f"the Python {python} does not exist; the interpreter of LivePortrait's environment was expected")
+        if missing:
+            raise GPHMError(f"{root/'pretrained_weights'} lacks {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}; "
+                            "download LivePortrait's weights as its readme says")
+        if shutil.which(python) is None:
+            raise GPHMError(f"the Python {python} does not exist; the interpreter of LivePortrait's environment was expected")
         return self
 
     def __call__(self, source: np.ndarray, driving: np.ndarray, fps: float = 25.) -> np.ndarray:
@@ -49,16 +56,24 @@ class LivePortrait:
             else: write_video(drive, driving, fps, crf=12)
             self._run(["-s", str(work/"source.png"), "-d", str(drive), "-o", str(work/"out"), *self.options])
             made = work/"out"/f"source--driving.{'jpg' if single else 'mp4'}"
-            if not made.is_file(): raise GPHMError(f"LivePortrait in {self.path} ended without {made.name}; another version of it may name its results differently")
+            if not made.is_file():
+                raise GPHMError(f"LivePortrait in {self.path} ended without {made.name}; "
+                                "another version of it may name its results differently")
             if single: return read_picture(made)[None]
             read, count, _, _ = video_reader(made)
-            if count != len(driving): raise GPHMError(f"LivePortrait in {self.path} made {count} frames of {len(driving)}; it finds no face in the others: leave them out")
+            if count != len(driving):
+                raise GPHMError(f"LivePortrait in {self.path} made {count} frames of {len(driving)}; "
+                                "it finds no face in the others: leave them out")
             return np.stack(list(read(range(count))))
 
     def _run(self, arguments: list):
         command = [self.python or sys.executable, "inference.py", *arguments]
-        try: done = subprocess.run(command, cwd=resolve(self.path), capture_output=True, text=True, errors="replace", timeout=self.timeout, env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")})
-        except subprocess.TimeoutExpired: raise GPHMError(f"LivePortrait in {self.path} took more than {self.timeout:g} s; give fewer frames or a larger timeout") from None
+        try:
+            done = subprocess.run(command, cwd=resolve(self.path), capture_output=True, text=True, errors="replace", timeout=self.timeout,
+                                  env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")})
+        except subprocess.TimeoutExpired:
+            raise GPHMError(f"LivePortrait in {self.path} took more than {self.timeout:g} s; "
+                            "give fewer frames or a larger timeout") from None
         if done.returncode:
             said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
             raise GPHMError(f"LivePortrait in {self.path} failed: {said[-1][:300]}")
@@ -66,8 +81,10 @@ class LivePortrait:
 def find_animate(what) -> Callable:
     "An `animate` function: itself, the folder of a LivePortrait checkout, or `module:function` of an installed package."
     if callable(what): return what.check() if isinstance(what, LivePortrait) else what
-    if not isinstance(what, (str, Path)): raise GPHMError(f"{what!r} does not animate; a function, the folder of a LivePortrait checkout or module:function was expected")
+    if not isinstance(what, (str, Path)):
+        raise GPHMError(f"{what!r} does not animate; a function, the folder of a LivePortrait checkout or module:function was expected")
     if resolve(what).is_dir() or ":" not in str(what): return LivePortrait(str(what)).check()
     module, name = str(what).rsplit(":", 1)
     try: return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as e: raise GPHMError(f"{what} cannot be imported ({e}); module:function of an installed package was expected") from None
+    except (ImportError, AttributeError) as e:
+        raise GPHMError(f"{what} cannot be imported ({e}); module:function of an installed package was expected") from None

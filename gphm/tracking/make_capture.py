@@ -52,12 +52,12 @@ class CaptureJob:
     consent: str = ""        # who agreed to what; kept in the capture
 
     def __post_init__(self):
-        if self.dataset and not self.source: raise GPHMError(f"dataset is {self.dataset!r}, but source is empty; give the folder that "
-                                                             f"the dataset was unpacked into")
+        if self.dataset and not self.source:
+            raise GPHMError(f"dataset is {self.dataset!r}, but source is empty; give the folder that the dataset was unpacked into")
         if self.moments and not self.dataset: raise GPHMError(f"moments is {self.moments}, but they are counted over the takes of a "
                                                               f"dataset; for a video or photographs use frames")
-        if self.plate and self.dataset: raise GPHMError(f"plate is {self.plate!r}, but a dataset brings its own background plates; leave "
-                                                        f"it empty")
+        if self.plate and self.dataset:
+            raise GPHMError(f"plate is {self.plate!r}, but a dataset brings its own background plates; leave it empty")
 
     @property
     def name(self) -> str: return f"{self.dataset.replace(':', '-') or Path(self.source).stem or 'synthetic'}-{self.resolution}"
@@ -104,6 +104,6 @@ def finish_capture(job: CaptureJob, run: Run, captures: Captures | None, numbers
     facts = {f"preprocess/{k}": float(np.mean(v)) if v else None for k, v in known.items()}
     facts |= {"preprocess/subjects": len(numbers), "preprocess/dropped": len(list(dropped.glob("*.json"))) if dropped.is_dir() else 0,
               "preprocess/seconds": round(seconds, 1)}
-    run.finish(**run_facts(pick_device(job.device), preset=job.preset, seed=job.seed, data=captures.identity if captures else job.shard),
-               **facts)
+    data = captures.identity if captures else job.shard
+    run.finish(**run_facts(pick_device(job.device), preset=job.preset, seed=job.seed, data=data), **facts)
     return run.summary

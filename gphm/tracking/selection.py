@@ -89,8 +89,12 @@ def measure_clip(frames: np.ndarray,       # [T, H, W, 3] uint8
     if not len(found): return out
     some, points = found[spread(len(found), samples)], landmarks.points
     boxes = face_box(points[found])
-    out |= dict(face_pixels=float(np.median(boxes[:, 2] - boxes[:, 0]))/zoom, blur=float(np.median([blur(frames[t], points[t]) for t in some])), clipped=float(np.mean([clipped(frames[t], points[t]) for t in some])))
-    if alpha is not None: out |= dict(flicker=flicker(alpha, frames, landmarks.shot), matte_face=float(np.min([matte_face(alpha[t], points[t]) for t in some])))
+    out |= dict(face_pixels=float(np.median(boxes[:, 2] - boxes[:, 0]))/zoom,
+                blur=float(np.median([blur(frames[t], points[t]) for t in some])),
+                clipped=float(np.mean([clipped(frames[t], points[t]) for t in some])))
+    if alpha is not None:
+        out |= dict(flicker=flicker(alpha, frames, landmarks.shot),
+                    matte_face=float(np.min([matte_face(alpha[t], points[t]) for t in some])))
     if error is not None: out["error_percent"] = float(100*np.mean(error)/np.median(eye_distance(points[found])))
     return out
 
@@ -107,9 +111,12 @@ class Rules:
     matte_face: float | None = .9       # at least
     error_percent: float | None = 6.    # at most
 
-SAYING = dict(frames=("{} frames", "{:.0f}"), face_share=("a face in {} of the frames", "{:.0%}"), face_pixels=("a face of {} pixels", "{:.0f}"), blur=("edges smeared by {} % of the inner face", "{:.1f}"),
-              matte_face=("a matte that keeps {} of the face", "{:.0%}"), second_face=("a second face in {} of the frames", "{:.0%}"), clipped=("{} of the face black or white", "{:.0%}"),
-              flicker=("a matte that flickers by {} of the person", "{:.1%}"), error_percent=("a reprojection error of {} % of the eye distance", "{:.1f}"))
+SAYING = dict(frames=("{} frames", "{:.0f}"), face_share=("a face in {} of the frames", "{:.0%}"),
+              face_pixels=("a face of {} pixels", "{:.0f}"), blur=("edges smeared by {} % of the inner face", "{:.1f}"),
+              matte_face=("a matte that keeps {} of the face", "{:.0%}"), second_face=("a second face in {} of the frames", "{:.0%}"),
+              clipped=("{} of the face black or white", "{:.0%}"),
+              flicker=("a matte that flickers by {} of the person", "{:.1%}"),
+              error_percent=("a reprojection error of {} % of the eye distance", "{:.1f}"))
 AT_MOST = ("second_face", "blur", "clipped", "flicker", "error_percent")
 
 @dataclass(frozen=True)
@@ -148,17 +155,21 @@ class Report:
         rows = csv.writer(out, lineterminator="\n")
         names = [f.name for f in fields(Rules)]
         rows.writerow(["clip", "kept", *names, "reasons"])
-        for clip, v in self.verdicts.items(): rows.writerow([clip, int(v.kept), *("" if v.numbers.get(n) is None else f"{v.numbers[n]:.5g}" for n in names), "; ".join(v.reasons)])
+        for clip, v in self.verdicts.items():
+            rows.writerow([clip, int(v.kept), *("" if v.numbers.get(n) is None else f"{v.numbers[n]:.5g}" for n in names),
+                           "; ".join(v.reasons)])
         return out.getvalue()
 
     def markdown(self) -> str:
         kept = [c for c, v in self.verdicts.items() if v.kept]
         count = Counter(n for v in self.verdicts.values() for n in v.broken)
-        lines = [f"# {len(kept)} of {len(self.verdicts)} clips were kept", "", "| reason | clips |", "| --- | --- |", *(f"| {n} | {k} |" for n, k in count.most_common()), "", "## Dropped", "", "| clip | why |", "| --- | --- |"]
+        lines = [f"# {len(kept)} of {len(self.verdicts)} clips were kept", "", "| reason | clips |", "| --- | --- |",
+                 *(f"| {n} | {k} |" for n, k in count.most_common()), "", "## Dropped", "", "| clip | why |", "| --- | --- |"]
         lines += [f"| {c} | {'; '.join(v.reasons)} |" for c, v in self.verdicts.items() if not v.kept]
         names = [f.name for f in fields(Rules)]
         lines += ["", "## Kept", "", "| clip | " + " | ".join(names) + " |", "| --- |" + " --- |"*len(names)]
-        lines += [f"| {c} | " + " | ".join("" if self.verdicts[c].numbers.get(n) is None else f"{self.verdicts[c].numbers[n]:.3g}" for n in names) + " |" for c in kept]
+        lines += [f"| {c} | " + " | ".join("" if self.verdicts[c].numbers.get(n) is None else f"{self.verdicts[c].numbers[n]:.3g}"
+                                           for n in names) + " |" for c in kept]
         return "\n".join(lines) + "\n"
 
     def write(self, folder):

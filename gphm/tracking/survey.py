@@ -39,7 +39,8 @@ def survey_source(source: Source, progress: bool = False) -> Survey:
     "Read a source once, small."
     size, finder, have = fit_within(source.size, SMALL), CutFinder(), []
     thin = max(1, len(source)//(8*LOOKS)) if source.moving else 1                     # of very long videos not all small frames are kept
-    small = FrameFile((len(source)//thin + 1, *size, 3))                              # small arrays kept between large ones would scatter the memory
+    # small arrays kept between large ones would scatter the memory
+    small = FrameFile((len(source)//thin + 1, *size, 3))
     for n, image in tqdm(source.read(), desc="looking", total=len(source), disable=not progress, leave=False):
         image = cut(image, size=fit_within(image.shape[:2], SMALL))
         if source.moving: finder.add(n, image)

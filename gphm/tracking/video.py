@@ -32,22 +32,28 @@ from .survey import Plan, plan_source
 def resize_square(image: np.ndarray, size: int) -> np.ndarray:
     "A square picture or matte at another size."
     if image.shape[0] == size: return image
-    return np.clip(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_CUBIC), 0, 255 if image.dtype == np.uint8 else 1)
+    how = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_CUBIC
+    return np.clip(cv2.resize(image, (size, size), interpolation=how), 0, 255 if image.dtype == np.uint8 else 1)
 
 def write_clip(clip: Clip, out, resolution: int, progress: bool = False, names: list | None = None,
                times=None): # [T] seconds
-    "Add the frames of a prepared clip to a `SubjectWriter` that has one camera, by number or by `names`; the model's codes go into `fit.npz`, the tracker's points into `points.npz`."
+    """Add the frames of a prepared clip to a `SubjectWriter` that has one camera, by number or by `names`; the model's codes go into
+    `fit.npz`, the tracker's points into `points.npz`."""
     f, zoom, points = clip.fit, resolution/clip.frames.shape[1], clip.fit.landmarks_3d
     names = names or [f"{n:05d}" for n in clip.numbers]
     def finish(i):
         image, alpha = clip.frames[int(i)], clip.alpha[int(i)]
-        return resize_square(on_white(image, alpha), resolution), np.round(255*resize_square(alpha.astype(np.float32), resolution)).astype(np.uint8)
+        mask = np.round(255*resize_square(alpha.astype(np.float32), resolution)).astype(np.uint8)
+        return resize_square(on_white(image, alpha), resolution), mask
     for j, (i, (image, mask)) in enumerate(zip(f.index, in_threads(finish, f.index, desc="writing", progress=progress))):
-        out.add_frame(names[i], names[i], f.scale, f.R[j], f.t[j], points[j], clip.landmarks.points[i][None]*zoom, [True], [image], [mask], time=None if times is None else times[i])
+        out.add_frame(names[i], names[i], f.scale, f.R[j], f.t[j], points[j], clip.landmarks.points[i][None]*zoom, [True], [image],
+                      [mask], time=None if times is None else times[i])
     np.savez(out.folder/"fit.npz", identity=f.identity.numpy(), expression=f.expression.numpy(), offsets=f.offsets.numpy())
     mesh = clip.landmarks.mesh[f.index]
     found = np.isfinite(mesh).all((1, 2))
-    if found.any(): np.savez(out.folder/"points.npz", points=np.where(found[:, None, None], mesh*zoom, 0)[:, None].astype(np.float32), found=found[:, None])
+    if found.any():
+        np.savez(out.folder/"points.npz", points=np.where(found[:, None, None], mesh*zoom, 0)[:, None].astype(np.float32),
+                 found=found[:, None])
 
 def clip_camera(clip: Clip, resolution: int) -> Camera:
     "The camera of the capture: the world is the camera's frame."
@@ -60,23 +66,29 @@ def quarters(names: list) -> dict:
     return dict(train=dict(frames=names[:n])) | (dict(test=dict(frames=names[n:])) if names[n:] else {})
 
 def clip_splits(clip: Clip, names: list) -> dict:
-    "`train` and `test` in time (`quarters`); beside them, where the face was tracked, `expressions_train` and `expressions_test` (`split_frames`)."
+    """`train` and `test` in time (`quarters`); beside them, where the face was tracked, `expressions_train` and `expressions_test`
+    (`split_frames`)."""
     said = signals(clip.landmarks.mesh[clip.fit.index])
     train, test = split_frames(said, range(len(names)), "expressions")
     chosen = lambda index: dict(frames=[names[i] for i in index])
     return quarters(names) | (dict(expressions_train=chosen(train), expressions_test=chosen(test)) if len(test) else {})
 
 # %% ../../nbs/tracking/video.ipynb #e08d53f5
-DONE = dict(rotation="turned upright", mirror="unmirrored", aspect="stretched to square pixels", colour="brought to sRGB", interlaced="half pictures joined", transparent="put on white",
-            variable="times of the frames kept", sound="copied", orientation="turned upright", bits="scaled to 8 bits", profile="brought to sRGB")
+DONE = dict(rotation="turned upright", mirror="unmirrored", aspect="stretched to square pixels", colour="brought to sRGB",
+            interlaced="half pictures joined", transparent="put on white",
+            variable="times of the frames kept", sound="copied", orientation="turned upright", bits="scaled to 8 bits",
+            profile="brought to sRGB")
 
 def describe(plan: Plan, clip: Clip, resolution: int) -> list[dict]:
     "Rows of what, found, done."
     source, choice, rows = plan.source, plan.choice, []
     add = lambda what, found, done="": rows.append(dict(what=what, found=str(found), done=done))
     found = dict(source.found)
-    if source.video is not None: add("video", f"{found['size']}, {found['frames']} frames, {found['rate']} a second, {found['seconds']} s, {found['codec']}")
-    else: add("pictures", f"{len(source)}, the largest {source.size[1]}x{source.size[0]}", "taken as frames of a video" if source.moving else "taken as photographs")
+    if source.video is not None:
+        add("video", f"{found['size']}, {found['frames']} frames, {found['rate']} a second, {found['seconds']} s, {found['codec']}")
+    else:
+        add("pictures", f"{len(source)}, the largest {source.size[1]}x{source.size[0]}",
+            "taken as frames of a video" if source.moving else "taken as photographs")
     for name, done in DONE.items():
         if name in found: add(name, "yes" if found[name] is True else found[name], done)
     if source.broken: add("broken pictures", f"{len(source.broken)}: {'; '.join(source.broken)[:300]}", "left out")
@@ -130,16 +142,21 @@ def video_to_capture(source,             # a video, a folder of pictures, or a p
                      morphable: str = "", # the head model that is fitted: open, or ict:, bfm:, flame: and a path
                      person: int | None = None, # of several people, the most present first
                     ) -> Captures:
-    "Make a capture with one camera, `cam0`, of a portrait video or photographs. Raises `GPHMError` for a source without frames or without a face."
+    """Make a capture with one camera, `cam0`, of a portrait video or photographs. Raises `GPHMError` for a source without frames or without
+    a face."""
     path, root = _there(source, "a video, a folder of images or an image"), resolve(root)
     if not 16 <= int(resolution) <= 4096: raise GPHMError(f"resolution is {resolution!r}; a number of pixels from 16 to 4096 was expected")
     subject, detector = plain_name(subject), detector_name(detector)
-    made_of = dict(file=path.name, fingerprint=fingerprint(path), frames=str(frames or None), matte=matte, focal=focal, subject=subject) | (dict(detector=detector) if detector != "facemesh" else {})
-    if str(plate or ""): made_of |= dict(plate=resolve(plate).name, plate_fingerprint=fingerprint(_there(plate, "an image or a video of the room without the person")))
+    made_of = dict(file=path.name, fingerprint=fingerprint(path), frames=str(frames or None), matte=matte, focal=focal,
+                   subject=subject) | (dict(detector=detector) if detector != "facemesh" else {})
+    if str(plate or ""):
+        room = _there(plate, "an image or a video of the room without the person")
+        made_of |= dict(plate=resolve(plate).name, plate_fingerprint=fingerprint(room))
     if named := morphable_name(morphable): made_of |= dict(morphable=named)
     if person: made_of |= dict(person=int(person))
     open_writer = lambda: CaptureWriter(root, subject, licence, consent or "not stated", resolution, source=made_of)
-    if any((root/name).is_file() for name in ("dataset.json", "writing.json")) and open_writer().done(subject) and (root/"dataset.json").is_file():
+    begun = any((root/name).is_file() for name in ("dataset.json", "writing.json"))
+    if begun and open_writer().done(subject) and (root/"dataset.json").is_file():
         return open_captures(root)
     model = open_morphable(morphable)                  # a model that cannot be opened is told before an hour's work
     plan = plan_source(open_source(path), frames, person, progress)
@@ -151,6 +168,7 @@ def video_to_capture(source,             # a video, a folder of pictures, or a p
     if plan.source.video is not None: extra |= dict(rate=str(plan.source.rate), seconds=plan.source.video.duration)
     with writer.subject(subject, dict(cam0=clip_camera(clip, resolution)), **extra) as out:
         write_clip(clip, out, resolution, progress, times=times)
-        if plan.source.video is not None and plan.source.video.sound: copy_sound(path, out.folder/SOUND, plan.source.video.start, plan.source.video.duration)
+        if plan.source.video is not None and plan.source.video.sound:
+            copy_sound(path, out.folder/SOUND, plan.source.video.start, plan.source.video.duration)
     names = [f"{clip.numbers[i]:05d}" for i in clip.fit.index]
     return writer.finish(clip_splits(clip, names) if clip.video else dict(train=dict(frames=names)), [subject])

@@ -22,9 +22,10 @@ from ..landmarks.landmarks import Landmarks
 # %% ../../../nbs/tracking/fitting/headfit.ipynb #840c7e1d
 WEIGHTS = np.repeat([.25, .4, 1., 1.5, 1.], [17, 10, 9, 12, 20])      # jaw, brows, nose, eyes, mouth
 OFFSETS = np.repeat([.03, .02, .008], [17, 10, 41])                  # std of the personal offsets, head lengths
-RIGID = np.array([168, 6, 197, 195, 5, 8, 9, 151, 10, 108, 337, 69, 299, 104, 333, 67, 297, 109, 338, 103, 332, 54, 284, 21, 251, 162, 389,
-    127, 356, 33, 133, 362, 263, 116, 345, 117, 346, 111, 340, 143, 372, 34, 264, 227, 447, 122, 351, 196, 419, 174, 399, 188, 412,
-    193, 417, 68, 298, 139, 368])                                    # MediaPipe vertices on the skull
+RIGID = np.array([ # MediaPipe vertices on the skull
+    168, 6, 197, 195, 5, 8, 9, 151, 10, 108, 337, 69, 299, 104, 333, 67, 297, 109, 338, 103, 332, 54, 284, 21, 251, 162, 389, 127, 356,
+    33, 133, 362, 263, 116, 345, 117, 346, 111, 340, 143, 372, 34, 264, 227, 447, 122, 351, 196, 419, 174, 399, 188, 412, 193, 417,
+    68, 298, 139, 368])
 HEAD_METRES = .234                                                   # chin to crown of an average adult
 FRONTAL = torch.diag(torch.tensor([1., -1, -1], dtype=torch.float64))  # canonical y up, z towards the camera -> camera axes
 
@@ -45,7 +46,9 @@ class FitConfig:
     track_sigma: float = .009    # a tracked point, eye distances
     track_weight: float = 2.
     track_std: float = .12       # of a tracked point's place, around the first guess
-    jaw: str = "auto"            # jaw points of a turned head: "slide" along the contour, "fade" out, stay "fixed"; "auto": fade for MediaPipe's mesh, whose points are of the skin, else slide
+    # jaw points of a turned head: "slide" along the contour, "fade" out, stay "fixed"; "auto": fade for MediaPipe's mesh, whose points are
+    # of the skin, else slide
+    jaw: str = "auto"
     distance: float = 4.         # from the camera, in head lengths, when no focal length is known
     steps: int = 150
 
@@ -125,7 +128,7 @@ def pixels(X: Tensor, R: Tensor, t: Tensor, focal: float, center: Tensor) -> Ten
 # %% ../../../nbs/tracking/fitting/headfit.ipynb #98532a95
 def rough_poses(seen: Landmarks, # T frames, all found
                 mean: Tensor,    # [68, 3] landmarks of the mean head, canonical
-               ) -> tuple:       # s [T] pixels per head length, R [T, 3, 3] away from `FRONTAL`, t [T, 3] pixels; its depth is 0 without a mesh
+               ) -> tuple:       # s [T] pixels per head length, R [T, 3, 3] away from `FRONTAL`, t [T, 3] pixels, depth 0 without a mesh
     "Where the heads are, frame by frame."
     mesh, T = torch.as_tensor(ibug68(seen.mesh), dtype=torch.float64), len(seen)
     if mesh.isfinite().all(): return procrustes((mean @ FRONTAL.mT).expand(T, 68, 3), mesh, torch.as_tensor(WEIGHTS).expand(T, 68))

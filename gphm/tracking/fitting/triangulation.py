@@ -19,7 +19,8 @@ from ..landmarks.ibug import weak_perspective
 # %% ../../../nbs/tracking/fitting/triangulation.ipynb #1a2e93e3
 def stack_cameras(cameras: dict) -> tuple: # motions [V, 3, 4], K [V, 3, 3]
     "World-to-camera motions and intrinsics of named cameras, float64."
-    return (torch.stack([c.world_to_camera.double() for c in cameras.values()])[:, :3], torch.stack([c.K.double() for c in cameras.values()]))
+    return (torch.stack([c.world_to_camera.double() for c in cameras.values()])[:, :3],
+            torch.stack([c.K.double() for c in cameras.values()]))
 
 def directions(pixels: Tensor, # [..., V, N, 2]
                K: Tensor,      # [V, 3, 3]
@@ -68,7 +69,8 @@ def camera_pairs(rays: Tensor,      # [T, V, N, 2]
     both = found[:, :, None] & found[:, None]
     angle = torch.where(both, angle, torch.nan).nanmedian(0).values
     off = torch.where(angle.isnan(), torch.inf, (angle - best).abs()).fill_diagonal_(torch.inf)
-    return sorted({(min(i, j), max(i, j)) for i, row in enumerate(off.tolist()) for j in np.argsort(row)[:partners].tolist() if row[j] < np.inf})
+    return sorted({(min(i, j), max(i, j)) for i, row in enumerate(off.tolist())
+                   for j in np.argsort(row)[:partners].tolist() if row[j] < np.inf})
 
 def residuals(X: Tensor,       # [..., N, 3] a face in space, world
               rays: Tensor,    # [..., V, N, 2]
@@ -125,13 +127,16 @@ def pose_in_view(rays: Tensor,    # [Q, N, 2]
 
 # %% ../../../nbs/tracking/fitting/triangulation.ipynb #b4394e7d
 def gather_views(landmarks: dict, cameras: dict) -> dict:
-    "What all cameras see, stacked in their order ([T, V, ...]) and checked: motions, K, rays, pixels, found, trust, shot, and whether all come with a mesh."
+    """What all cameras see, stacked in their order ([T, V, ...]) and checked: motions, K, rays, pixels, found, trust, shot, and whether all
+    come with a mesh."""
     names = list(cameras)
     if set(landmarks) != set(names) or not names:
         odd = sorted(set(landmarks) ^ set(names))
-        raise GPHMError(f"landmarks and cameras must have the same names; {odd[0] if odd else 'any name'!r} is in one of them only, or both are empty")
+        raise GPHMError("landmarks and cameras must have the same names; "
+                        f"{odd[0] if odd else 'any name'!r} is in one of them only, or both are empty")
     counts = {n: len(landmarks[n]) for n in names}
-    if len(set(counts.values())) > 1: raise GPHMError(f"all views must have the same number of frames, found {counts}; frame n of each must be the same moment")
+    if len(set(counts.values())) > 1:
+        raise GPHMError(f"all views must have the same number of frames, found {counts}; frame n of each must be the same moment")
     stack = lambda field: np.stack([np.asarray(getattr(landmarks[n], field)) for n in names], 1)
     d = lambda x: torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float64)
     motions, K = stack_cameras(cameras)
@@ -139,8 +144,10 @@ def gather_views(landmarks: dict, cameras: dict) -> dict:
     found = found & np.isfinite(points).all((-1, -2))
     if not found.any(): raise GPHMError(f"none of the {len(points)} frames of {len(names)} cameras has landmarks; nothing can be fitted")
     cut = np.mean([np.diff(landmarks[n].shot) > 0 for n in names], 0) > .5 if len(points) > 1 else np.zeros(0)
-    return dict(motions=motions, K=K, rays=directions(d(np.where(found[..., None, None], points, 0)), K), found=torch.as_tensor(found), pixels=d(points),
-                trust=d(np.where(found, stack("confidence"), 0)), shot=np.r_[0, np.cumsum(cut)], meshes=all(np.isfinite(landmarks[n].mesh[landmarks[n].found]).all() for n in names))
+    return dict(motions=motions, K=K, rays=directions(d(np.where(found[..., None, None], points, 0)), K),
+                found=torch.as_tensor(found), pixels=d(points),
+                trust=d(np.where(found, stack("confidence"), 0)), shot=np.r_[0, np.cumsum(cut)],
+                meshes=all(np.isfinite(landmarks[n].mesh[landmarks[n].found]).all() for n in names))
 
 def first_poses(seen: dict,    # of `gather_views`
                 mean: Tensor,  # [68, 3] landmarks of the mean head, float64

@@ -36,7 +36,8 @@ def _encode(text, encoding="latin1"):
 def _harmless(module: str, name: str):
     "What stands for `module.name` in a pickle; None: not to be read."
     numpy_name = module.replace("numpy.core", "numpy._core")
-    if (numpy_name, name) in (("numpy._core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar")): return getattr(np._core.multiarray, name)
+    if (numpy_name, name) in (("numpy._core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar")):
+        return getattr(np._core.multiarray, name)
     if (numpy_name, name) == ("numpy._core.numeric", "_frombuffer"): return np._core.numeric._frombuffer
     if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")): return getattr(np, name)
     if module in ("copyreg", "copy_reg") and name == "_reconstructor": return _rebuild
@@ -69,7 +70,8 @@ def read_numbers(path) -> object:
     except pickle.UnpicklingError as e:
         name = str(e)
         if "." in name and " " not in name:
-            raise GPHMError(f"{path} wants to run {name}, which a file of numbers does not need, so it was not opened (a pickle can run anything); download the file again from its official page") from None
+            raise GPHMError(f"{path} wants to run {name}, which a file of numbers does not need, so it was not opened (a pickle "
+                            "can run anything); download the file again from its official page") from None
         raise GPHMError(f"{path} is not a readable pickle ({name}); download it again") from None
     except GPHMError: raise
     except Exception as e: # a broken pickle can raise anything; none of it is ours
@@ -83,7 +85,8 @@ def _plain(x):
     s = getattr(x, "state", None)
     if isinstance(x, _Nothing): return None
     if isinstance(x, _Chumpy):
-        if "idxs" in s: return np.asarray(_plain(s["a"])).ravel()[np.asarray(s["idxs"])].reshape(s.get("preferred_shape", (-1,)))     # chumpy.reordering.Select
+        # chumpy.reordering.Select
+        if "idxs" in s: return np.asarray(_plain(s["a"])).ravel()[np.asarray(s["idxs"])].reshape(s.get("preferred_shape", (-1,)))
         return np.asarray(_plain(s["x"]))
     if isinstance(x, _Sparse):
         shape = s.get("_shape", s.get("shape"))
