@@ -15,7 +15,8 @@ from torch import Tensor
 from ..avatar.avatar import Avatar
 from ..avatar.avatar import load_avatar as read_avatar
 from ..avatar.driving import drive as drive_frames
-from .explore import Explorer, avatar_book, expression_names
+from .explore import Explorer, avatar_book
+from ..avatar.codebook import expression_names
 from .export_files import export_files
 from ..avatar.pipeline import reconstruct as finetune_person
 from ..avatar.puppet import Performance, Puppet, perform
@@ -24,7 +25,7 @@ from ..avatar.reenactment import RELATIVE_FROM
 from ..avatar.sources import driver_capture, driver_facts, find_prior, open_driver, open_source
 from ..capture.timing import timing_of
 from ..core.config import make_config
-from ..core.base import GPHMError, pick_device, read_json, relative, resolve
+from ..core.base import GPHMError, pick_device, read_json, resolve
 from ..synth.motion.expressions import ACTIONS
 from ..geometry.camera import orbit_camera
 

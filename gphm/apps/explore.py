@@ -9,7 +9,7 @@ __all__ = ['avatar_book', 'Explorer']
 import numpy as np, torch
 from torch import Tensor
 from ..avatar.avatar import Avatar
-from ..avatar.codebook import CodeBook, expression_names, make_codebook
+from ..avatar.codebook import CodeBook, make_codebook
 from ..avatar.puppet import Puppet
 from ..core.base import GPHMError
 from ..synth.motion.expressions import ACTIONS

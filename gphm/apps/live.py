@@ -9,7 +9,6 @@ __all__ = ['LIVE_MATTES', 'FaceReader', 'Seen', 'FrameReading', 'LiveDriver', 'q
 import contextlib, os, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 import cv2, numpy as np, torch
 from torch import Tensor
 from ..avatar.avatar import Avatar

@@ -7,7 +7,6 @@ __all__ = ['SubjectWriter', 'CaptureWriter', 'tiny_capture']
 
 # %% ../../nbs/capture/contract.ipynb #0277f68b
 import hashlib, io, json, shutil
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from PIL import Image
 
 from ..core.base import GPHMError, atomic_path, read_json, resolve, rng, write_json, writing
 from .files import FILES, FORMAT_VERSION, SURFACE, check_name, hash_files
-from .reader import Captures, Subject, open_captures
+from .reader import Captures, open_captures
 from ..geometry.camera import Camera, look_at, project
 
 # %% ../../nbs/capture/contract.ipynb #5e682751

@@ -7,7 +7,7 @@ __all__ = ['VIDEOS', 'NEAR', 'open_container', 'VideoIndex', 'index_video', 'exa
            'square_size', 'open_video', 'read', 'video_reader', 'probe_video']
 
 # %% ../../nbs/capture/video.ipynb #8c0fea77
-import functools, struct
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction

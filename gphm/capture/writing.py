@@ -14,7 +14,6 @@ from pathlib import Path
 import av
 import numpy as np
 
-from .video import open_container
 from ..core.base import GPHMError, atomic_path, resolve
 
 TICKS = 90_000                                         # a second, where each frame has a time of its own

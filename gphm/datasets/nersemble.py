@@ -10,9 +10,8 @@ import functools, re
 from dataclasses import replace
 from pathlib import Path
 import cv2
-import numpy as np
 import torch
-from ..core.base import GPHMError, log, read_json, resolve
+from ..core.base import GPHMError, log, resolve
 from .nersemble_files import (ACCESS, FPS, LICENCE, SERIALS, calibration_file, colour_correction, facts_of, media,
                                            participants, plain_name, plate_file, read_calibration, scale_intrinsics,
                                        takes_of)

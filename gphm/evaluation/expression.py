@@ -16,7 +16,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from ..core.base import GPHMError, asset, read_json
 from .metrics import box_mask, psnr, score_frames
 from ..model.perceptual import Lpips
-from ..tracking.signals import BROWS, JITTER, MOVES, SIGNALS, align_points, signals, split_frames, spread, track_pictures
+from ..tracking.signals import BROWS, MOVES, align_points, signals, spread, track_pictures
 
 # %% ../../nbs/evaluation/expression.ipynb #0d1b9c87
 def compare_signals(truth: dict,  # name -> [T], NaN where no face was found

@@ -30,7 +30,8 @@ from ..capture.crops import crop_box, face_box
 from ..synth.render.studio import photograph, shadows_of, strike
 from ..geometry.camera import project
 from ..tracking.landmarks.face_networks import FaceMesh
-from ..tracking.landmarks.landmarks import eye_distance, ibug68
+from ..tracking.landmarks.landmarks import eye_distance
+from ..tracking.landmarks.ibug import ibug68
 from ..core.weights import find_weights
 
 # %% ../../nbs/evaluation/judges.ipynb #4d7ddec7

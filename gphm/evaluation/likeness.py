@@ -17,7 +17,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from ..core.base import GPHMError, log
 from ..capture.crops import crop_box, face_box
 from .judges import dlib_faces
-from .metrics import box_mask, psnr, score_frames
+from .metrics import box_mask, score_frames
 from ..model.perceptual import Lpips
 
 # %% ../../nbs/evaluation/likeness.ipynb #5d28b40b

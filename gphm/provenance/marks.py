@@ -9,13 +9,12 @@ __all__ = ['NOBODY', 'UNSTATED', 'NOTICE', 'SOURCE_TYPE', 'AVATAR_FACTS', 'XMP',
 
 # %% ../../nbs/provenance/marks.ipynb #b3ae8f77
 import hashlib, json, re
-from datetime import datetime, timezone
+from datetime import datetime, UTC
 from pathlib import Path
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 import gphm
-from .deletion import delete_subject   # of this room too
 from ..core.base import GPHMError, atomic_path, find_root, read_json, resolve, write_json
 
 # %% ../../nbs/provenance/marks.ipynb #7646f791
@@ -60,7 +59,7 @@ def file_hash(path) -> str:
 def marks(**facts) -> dict:
     "What every rendering says of itself."
     return dict(synthetic=True, notice=NOTICE, digital_source_type=SOURCE_TYPE, tool="gphm", version=gphm.__version__,
-                date=datetime.now(timezone.utc).isoformat(timespec="seconds"), **facts)
+                date=datetime.now(UTC).isoformat(timespec="seconds"), **facts)
 
 def avatar_facts(info: dict, # an avatar's card
                 ) -> dict:

@@ -10,12 +10,11 @@ __all__ = ['FACE', 'TRACKED', 'CHUNK', 'Clip', 'hide_faces', 'see_face', 'see_ph
 # %% ../../nbs/tracking/clip.ipynb #b64d1a02
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 from tqdm.auto import tqdm
 
 from ..capture.frame_file import FrameFile
-from ..capture.source import Source, cut, read_frames
+from ..capture.source import cut, read_frames
 from ..core.base import GPHMError, log
 from .fitting.crop import head_circles, square_crop
 from .fitting.headfit import HeadFit

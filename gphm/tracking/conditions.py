@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 from ..core.base import GPHMError, atomic_path, log, read_json, rng, write_json
-from ..capture.contract import FILES, Captures, Subject, hash_files, open_captures
+from ..capture.contract import FILES, Captures, hash_files, open_captures
+from ..capture.reader import Subject
 from ..capture.crops import face_image
 from .landmarks.landmarks import NoFace, detect_landmarks
 from .live_portrait import find_animate

@@ -8,13 +8,12 @@ __all__ = ['Settings', 'chosen_frames', 'joined', 'nothing_found', 'shrunk', 'vi
            'write_subject']
 
 # %% ../../nbs/tracking/subject.ipynb #d760b7d3
-from collections.abc import Iterator
 from dataclasses import dataclass
 import cv2
 import numpy as np, torch
 from tqdm.auto import tqdm
-from ..core.base import GPHMError, log
-from ..capture.contract import CaptureWriter, SubjectWriter
+from ..core.base import GPHMError
+from ..capture.contract import CaptureWriter
 from ..datasets.recordings import Recording, View
 from ..geometry.camera import Camera, project
 from ..capture.source import pick

@@ -6,7 +6,7 @@
 __all__ = ['PER_FRAME', 'ViewsConfig', 'ViewsFit', 'fit_views']
 
 # %% ../../../nbs/tracking/fitting/multiview.ipynb #70e1753b
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import roma
@@ -18,7 +18,6 @@ from ...geometry.pose import apply_pose
 from .contour import jaw_contour
 from .fitting import landmark_model
 from .headfit import HEAD_METRES, OFFSETS, WEIGHTS, FitConfig, PosedHead, huber, minimise
-from ..landmarks.landmarks import Landmarks
 from ..morphable.model import MorphableModel
 from .triangulation import first_poses, gather_views
 

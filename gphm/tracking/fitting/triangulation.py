@@ -94,7 +94,7 @@ def agreeing_views(rays: Tensor,       # [T, V, 68, 2] of `directions`
     pairs = camera_pairs(rays, motions, found)
     if not pairs: return alone
     i, j = torch.tensor(pairs).T
-    best, agree = torch.zeros(T, dtype=rays.dtype), alone.clone()
+    agree = alone.clone()
     for rows in torch.arange(T).split(64):
         x = rays[rows][:, :, list(STEADY)]
         ok = (found[rows][:, i] & found[rows][:, j]).to(x)                            # [t, P]

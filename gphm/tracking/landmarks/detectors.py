@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ...core.base import GPHMError, pick_device
-from .facemesh import Opinions, face_region, facemesh_opinions, unmirror
+from .facemesh import Opinions, facemesh_opinions, unmirror
 from ...core.weights import find_weights, weights_cache
 
 # %% ../../../nbs/tracking/landmarks/detectors.ipynb #43b730e1

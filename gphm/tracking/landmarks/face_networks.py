@@ -7,7 +7,7 @@ __all__ = ['ORIGIN', 'opencv_alone', 'PIXELS', 'CROP', 'OneThread', 'Network', '
            'FaceDetector', 'merge_boxes', 'FaceParts', 'FaceMesh', 'PersonSegmenter']
 
 # %% ../../../nbs/tracking/landmarks/face_networks.ipynb #445ee317
-import contextlib, json, threading
+import json, threading
 from dataclasses import dataclass
 
 import cv2

@@ -16,8 +16,9 @@ from tqdm.auto import tqdm
 
 from ...capture.frame_file import FrameFile, Window
 from ...core.base import GPHMError, log
-from .ibug import IBUG_FROM_MEDIAPIPE, IBUG_MIRROR, detector_name, ibug68, measured_offsets, remove_offsets
-from .detectors import DETECTORS, face_region
+from .ibug import detector_name, measured_offsets, remove_offsets
+from .detectors import DETECTORS
+from .facemesh import face_region
 
 # %% ../../../nbs/tracking/landmarks/landmarks.ipynb #d831d8bb
 def timeline(frames: np.ndarray, # [T, H, W, 3] uint8

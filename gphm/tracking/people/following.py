@@ -9,7 +9,6 @@ __all__ = ['overlap', 'sides', 'find_faces', 'Track', 'frontality', 'patch_colou
 import functools
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
