@@ -57,8 +57,8 @@ def avatar_words(parser):
 def drive_words(parser):
     "gphm drive"
     parser.add_argument("avatar", help="folder of an avatar, or its file")
-    parser.add_argument("source", nargs="?", default="", help="a video, a folder of photos, one photo, or a capture; left out: the "
-                                                              "avatar's own held-out frames, or its photos")
+    parser.add_argument("source", nargs="?", default="", help="a video, a folder of photos, one photo, or a capture; "
+                                                              "left out: the avatar's own held-out frames, or its photos")
     option(parser, "out", "", "folder of the video; left out: <avatar>/reenact-<name of the source>")
     option(parser, "neck", "", "driver, rest (shoulders stay while the head turns) or fixed (to the head); "
                                "left out: driver for the own frames, rest for another person's")

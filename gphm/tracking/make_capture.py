@@ -54,8 +54,9 @@ class CaptureJob:
     def __post_init__(self):
         if self.dataset and not self.source:
             raise GPHMError(f"dataset is {self.dataset!r}, but source is empty; give the folder that the dataset was unpacked into")
-        if self.moments and not self.dataset: raise GPHMError(f"moments is {self.moments}, but they are counted over the takes of a "
-                                                              f"dataset; for a video or photographs use frames")
+        if self.moments and not self.dataset:
+            raise GPHMError(f"moments is {self.moments}, but they are counted over the takes of a dataset; "
+                            "for a video or photographs use frames")
         if self.plate and self.dataset:
             raise GPHMError(f"plate is {self.plate!r}, but a dataset brings its own background plates; leave it empty")
 

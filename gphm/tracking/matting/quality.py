@@ -97,8 +97,8 @@ def matte_quality(alpha: np.ndarray,  # [T, H, W] 0..1
     "Holes, pieces and jumps of mattes."
     face, hole, apart, area = np.array([_matte_numbers(np.asarray(a, np.float32), p) for a, p in zip(alpha, points)]).reshape(-1, 4).T
     log = np.log(np.maximum(area, 1e-6))
-    usual = np.array([np.nanmedian(log[max(0, t - 3):t + 4]) if np.isfinite(log[max(0,
-                                                                      t - 3):t + 4]).any() else np.nan for t in range(len(log))])
+    around = [log[max(0, t - 3):t + 4] for t in range(len(log))]
+    usual = np.array([np.nanmedian(near) if np.isfinite(near).any() else np.nan for near in around])
     return MatteQuality(face, hole, apart, np.abs(log - usual))
 
 # [T] bool

@@ -71,8 +71,8 @@ def describe_looks(pictures: np.ndarray) -> np.ndarray: # [N, S, S, 3] uint8 of 
     out = np.full((len(pictures), len(spread)), np.nan)
     try: seen = detect_landmarks(np.asarray(pictures), video=False, smooth=False, offsets=False)
     except GPHMError: return out                                                        # a back of a head, or too blurred
-    for i in np.flatnonzero(seen.found & np.isfinite(seen.mesh[:, 0, 0])): out[i] = np.r_[proportions(seen.mesh[i].astype(float)),
-                                                                      colours(pictures[i], seen.mesh[i])]/spread
+    for i in np.flatnonzero(seen.found & np.isfinite(seen.mesh[:, 0, 0])):
+        out[i] = np.r_[proportions(seen.mesh[i].astype(float)), colours(pictures[i], seen.mesh[i])]/spread
     return out/np.sqrt(len(spread))
 
 @functools.lru_cache(maxsize=1)

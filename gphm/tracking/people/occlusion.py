@@ -73,8 +73,8 @@ def _scores(x: np.ndarray, weight: np.ndarray, cell: np.ndarray, rounds: int = 8
         kept = away[frame > .5] if (frame > .5).sum() > 5 else away
         z2 = (np.minimum(away/np.sqrt((1.4826*np.median(kept, 0))**2 + FLOOR**2), 6)**2).mean(-1)
         point = 1/np.maximum(z2, 1)
-        part = [np.sqrt((z2*weight)[:, cell == c].sum(1)/np.maximum(weight[:, cell == c].sum(1),
-                                                                    .4*(cell == c).sum())) for c in np.unique(cell)]
+        cells = [cell == c for c in np.unique(cell)]
+        part = [np.sqrt((z2*weight)[:, c].sum(1)/np.maximum(weight[:, c].sum(1), .4*c.sum())) for c in cells]
         score = np.sort(np.stack(part, 1), 1)[:, -3:].mean(1)
         frame = 1/(1 + (np.maximum(score - 1.2, 0)/.5)**4)
     return score
