@@ -7,7 +7,7 @@ __all__ = ['OneEuro', 'cross_matrix', 'PoseTracker']
 
 # %% ../../nbs/apps/live_pose.ipynb #2fa9dc85
 import cv2, numpy as np
-from ..tracking.fitting.fitting import WEIGHTS, FitConfig, fit_head, landmark_model
+from ..tracking.fitting.fitting import LANDMARK_WEIGHTS, FitConfig, fit_head, landmark_model
 from ..tracking.landmarks.ibug import weak_perspective
 from ..tracking.landmarks.landmarks import Landmarks, eye_distance
 from ..tracking.morphable.model import MorphableModel
@@ -40,7 +40,7 @@ class PoseTracker:
     def __init__(self, focal: float | None = None, center: tuple | None = None, config: FitConfig = FitConfig()):
         model = landmark_model(MorphableModel.open_default())
         self.model, self.config, self.focal, self.center = model, config, focal, center
-        self.base, self.moves, self.weights = model.mean.numpy(), model.expression_basis.numpy(), WEIGHTS
+        self.base, self.moves, self.weights = model.mean.numpy(), model.expression_basis.numpy(), LANDMARK_WEIGHTS
         outward = self.base*[1, 0, 1]
         self.outward = outward/np.linalg.norm(outward, axis=-1, keepdims=True)
         self.last = None                                                       # R, t, e

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['SHOWN', 'HANDY', 'page_camera', 'Pace', 'load_viser', 'Controls', 'Painter', 'Viewer', 'in_jupyter', 'open_explorer',
-           'main']
+           'serve']
 
 # %% ../../nbs/apps/viewer.ipynb #7b8d4b36
 import contextlib, io, os, sys, threading, time
 import numpy as np, torch
-from ..avatar.avatar import load_avatar
+from ..avatar.avatar import read_avatar
 from ..avatar.codebook import expression_names
 from .explore import Explorer
 from ..avatar.puppet import Performance
@@ -225,11 +225,11 @@ def in_jupyter() -> bool:
 def open_explorer(folder: str = "", size: int = 256, device="cpu") -> Explorer:
     "The explorer of an avatar's folder, or of the prior."
     from gphm.avatar.prior import load_prior
-    if folder: return Explorer(load_avatar(folder, device), size=size)
+    if folder: return Explorer(read_avatar(folder, device), size=size)
     model = load_prior(device=device)
     return Explorer(model, model.book, size)
 
-def main(folder: str = "", port: str = "8080"):
+def serve(folder: str = "", port: str = "8080"):
     "Show an avatar, or the prior, until interrupted."
     try:
         with Viewer(open_explorer(folder), port=int(port)) as viewer:
@@ -237,4 +237,4 @@ def main(folder: str = "", port: str = "8080"):
             viewer.wait()
     except GPHMError as e: raise SystemExit(f"gphm: {e}") from None
 
-if __name__ == "__main__" and "__file__" in globals(): main(*sys.argv[1:])
+if __name__ == "__main__" and "__file__" in globals(): serve(*sys.argv[1:])

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from ..core.base import GPHMError, atomic_path, read_json, resolve, rng, write_json, writing
-from .files import FILES, FORMAT_VERSION, SURFACE, check_name, hash_files
+from .files import HASHES_FILE, FORMAT_VERSION, SURFACE, check_name, hash_files
 from .reader import Captures, open_captures
 from ..geometry.camera import Camera, look_at, project
 
@@ -101,7 +101,7 @@ class SubjectWriter:
         self.hash.update((self.folder/"landmarks.npz").read_bytes())
         cameras = {k: v.to_json() for k, v in self.cameras.items()}
         lines = "".join(f"{h}  {name}\n" for name, h in hash_files(self.folder).items())
-        with atomic_path(self.folder/FILES) as tmp: tmp.write_text(lines)
+        with atomic_path(self.folder/HASHES_FILE) as tmp: tmp.write_text(lines)
         write_json(self.folder/"capture.json", dict(subject=self.folder.name, cameras=cameras, frames=self.frames,
                                                     content=self.hash.hexdigest(), **extra, **self.facts))
 
@@ -139,7 +139,7 @@ class CaptureWriter:
         missing = [s for s in subjects if not self.done(s)]
         if missing: raise GPHMError(f"{self.root}: subject {missing[0]} is not complete; write it before finish")
         sha = lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
-        hashes = {s: {n: sha(self.root/s/n) for n in ("capture.json", FILES) if (self.root/s/n).is_file()} for s in subjects}
+        hashes = {s: {n: sha(self.root/s/n) for n in ("capture.json", HASHES_FILE) if (self.root/s/n).is_file()} for s in subjects}
         write_json(self.root/"dataset.json", dict(self.head, subjects=subjects, splits=splits or {}, hashes=hashes))
         (self.root/"writing.json").unlink(missing_ok=True)
         return open_captures(self.root)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from ..core.base import GPHMError, read_json, resolve
-from .files import FILES, FORMAT_VERSION, SUFFIXES, SURFACE
+from .files import HASHES_FILE, FORMAT_VERSION, SUFFIXES, SURFACE
 from .files import check_name, check_rotation, hash_files, need_field, number_array, open_image
 from ..geometry.camera import Camera
 
@@ -208,8 +208,8 @@ def _check_hashes(folder, hashes):
     for name, h in hashes.items():
         if hashlib.sha256((folder/name).read_bytes()).hexdigest() != h:
             raise GPHMError(f"{folder/name} was changed since it was written; make the capture again")
-    if FILES not in hashes: return
-    listed = dict(line.split("  ", 1)[::-1] for line in (folder/FILES).read_text().splitlines())
+    if HASHES_FILE not in hashes: return
+    listed = dict(line.split("  ", 1)[::-1] for line in (folder/HASHES_FILE).read_text().splitlines())
     found = hash_files(folder)
     for name in sorted({*listed, *found}):
         if listed.get(name) != found.get(name):

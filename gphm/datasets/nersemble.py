@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import torch
 from ..core.base import GPHMError, log, resolve
-from .nersemble_files import (ACCESS, FPS, LICENCE, SERIALS, calibration_file, colour_correction, facts_of, media,
-                                           participants, plain_name, plate_file, read_calibration, scale_intrinsics,
-                                       takes_of)
+from .nersemble_files import NERSEMBLE_ACCESS, FPS, NERSEMBLE_LICENCE, SERIALS
+from .nersemble_files import (calibration_file, colour_correction, facts_of, media, participants, sequence_name, plate_file,
+                                            read_calibration, scale_intrinsics, takes_of)
 from .recordings import Recording, View, choose
 from .spread import spread_frames
 from ..capture.pictures import picture_reader, read_picture
@@ -77,7 +77,7 @@ def open_take(root: Path, who: str, sequence: str, folder: Path, calibration: tu
                         torch.tensor(scale_intrinsics(intrinsics[s], size), dtype=torch.float32), size)
         views[s] = View(_reader(files[s], size, correct), camera, None if plate is None else _plate(plate, size, correct),
                         _reader(mattes[s], size, mode="L") if s in mattes else None)
-    return Recording("NeRSemble", who, plain_name(sequence), views, count, fps, LICENCE, dict(sequence=sequence)), said
+    return Recording("NeRSemble", who, sequence_name(sequence), views, count, fps, NERSEMBLE_LICENCE, dict(sequence=sequence)), said
 
 # %% ../../nbs/datasets/nersemble.ipynb #4a9efc98
 def open_nersemble(root, subjects=None,  # participants ("017", …), or how many
@@ -87,12 +87,12 @@ def open_nersemble(root, subjects=None,  # participants ("017", …), or how man
                    correct_colours: bool = False) -> list[Recording]:
     "The takes of a NeRSemble folder, in any of its layouts. Views without a video are left out, with a line that says so."
     root = resolve(root)
-    if not root.is_dir(): raise GPHMError(f"{root} does not exist; the folder of the NeRSemble dataset was expected ({ACCESS})")
+    if not root.is_dir(): raise GPHMError(f"{root} does not exist; the folder of the NeRSemble dataset was expected ({NERSEMBLE_ACCESS})")
     people = participants(root)
     if not people:
         raise GPHMError(f"{root} is no NeRSemble folder: participants such as 017, "
-                        f"or sequence_EXP-1-head_part-1/017, were expected in it ({ACCESS})")
-    names = None if takes is None else [plain_name(t) for t in takes]
+                        f"or sequence_EXP-1-head_part-1/017, were expected in it ({NERSEMBLE_ACCESS})")
+    names = None if takes is None else [sequence_name(t) for t in takes]
     missing = [s for s in (subjects if isinstance(subjects, (list, tuple)) else ()) if s not in people]
     if missing:
         raise GPHMError(f"participant {missing[0]!r} is not in {root}; there are {', '.join(people[:12])}{', …' if people[12:] else ''}")
@@ -103,7 +103,7 @@ def open_nersemble(root, subjects=None,  # participants ("017", …), or how man
         calibration, said = read_calibration(calibration_file(root, who)), {}
         facts = facts_of(root, who)
         for sequence, folder in takes_of(root, who).items():
-            if names is not None and plain_name(sequence) not in names: continue
+            if names is not None and sequence_name(sequence) not in names: continue
             take, lines = open_take(root, who, sequence, folder, calibration, correct_colours, cameras)
             for line in lines: said.setdefault(line, []).append(sequence)
             if take is not None: out.append(replace(take, facts=take.facts | facts))

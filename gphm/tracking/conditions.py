@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 from ..core.base import GPHMError, atomic_path, log, read_json, rng, write_json
-from ..capture.contract import FILES, Captures, hash_files, open_captures
+from ..capture.contract import HASHES_FILE, Captures, hash_files, open_captures
 from ..capture.reader import Subject
 from ..capture.crops import face_image
 from .landmarks.landmarks import NoFace, detect_landmarks
@@ -86,13 +86,13 @@ def seal(root: Path, name: str):
     folder = root/name
     record, made = read_json(folder/"capture.json"), read_json(folder/"conditions"/"made.json")
     files = hash_files(folder)
-    with atomic_path(folder/FILES) as tmp: tmp.write_text("".join(f"{h}  {n}\n" for n, h in files.items()))
+    with atomic_path(folder/HASHES_FILE) as tmp: tmp.write_text("".join(f"{h}  {n}\n" for n, h in files.items()))
     before = record.get("conditions", {}).get("before", record.get("content", ""))
     ours = "".join(f"{h} {n}\n" for n, h in files.items() if n.startswith("conditions/"))
     write_json(folder/"capture.json", record | dict(content=hashlib.sha256((before + ours).encode()).hexdigest(),
                                                     conditions=made | dict(before=before)))
     head = read_json(root/"dataset.json")
-    head.setdefault("hashes", {})[name] = {n: hashlib.sha256((folder/n).read_bytes()).hexdigest() for n in ("capture.json", FILES)}
+    head.setdefault("hashes", {})[name] = {n: hashlib.sha256((folder/n).read_bytes()).hexdigest() for n in ("capture.json", HASHES_FILE)}
     write_json(root/"dataset.json", head)
 
 def _state(folder: Path, record: dict, replace: bool) -> str:

@@ -17,7 +17,7 @@ from ..datasets.recordings import Recording, choose
 from ..datasets.spread import spread_frames
 from .morphable.files import morphable_name, open_morphable
 from .selection import Rules, judge
-from .subject import Settings, chosen_frames, write_subject
+from .subject import Settings, chosen_frames, write_takes
 
 # %% ../../nbs/tracking/dataset.ipynb #aeb8a447
 ADAPTERS = dict(nersemble="gphm.datasets.nersemble:open_nersemble", vfhq="gphm.datasets.vfhq:open_vfhq",
@@ -52,7 +52,7 @@ def subject_job(root, number: int, spec: dict):
     try:
         settings = Settings(**spec["settings"])
         takes = moments_of(open_dataset(spec["kind"], spec["source"], [name], spec["takes"], spec["cameras"], **spec["options"]), settings)
-        facts = write_subject(takes, _writer(root, spec), settings)
+        facts = write_takes(takes, _writer(root, spec), settings)
         limits = {k: v for k, v in spec["rules"].items() if k != "frames" or takes[0].fps > 0}          # one scan is as good as many
         verdict = judge({k: v for k, v in facts.items() if k in limits}, Rules(**(limits | dict(frames=limits.get("frames")))))
         if not verdict.kept: drop(root, name, "; ".join(verdict.reasons), facts)

@@ -17,7 +17,7 @@ from ..capture.contract import Captures
 from ..geometry.camera import project
 from ..geometry.pose import apply_pose
 from .fitting.headfit import FRONTAL
-from .morphable.model import MorphableModel, vertex_normals
+from .morphable.model import MorphableModel, model_normals
 
 # %% ../../nbs/tracking/report.ipynb #bcf7822d
 def draw_landmarks(image: np.ndarray, *sets, colours=((30, 200, 60), (230, 40, 40)), zoom: int = 2) -> np.ndarray:
@@ -53,7 +53,7 @@ def _mesh_pixels(subject, j, camera, model):
     R, t = torch.tensor(R).float(), torch.tensor(t).float()
     world = apply_pose(v, s, R, t)
     eye = torch.nn.functional.normalize(camera.position - world, dim=-1)
-    return project(world, camera.world_to_camera, camera.K)[0].numpy(), ((vertex_normals(v, model.faces) @ R.mT)*eye).sum(-1).numpy()
+    return project(world, camera.world_to_camera, camera.K)[0].numpy(), ((model_normals(v, model.faces) @ R.mT)*eye).sum(-1).numpy()
 
 # %% ../../nbs/tracking/report.ipynb #84a0ae89
 def pose_angles(R: np.ndarray) -> np.ndarray: # [T, 3, 3] world = camera axes -> [T, 3] degrees

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Settings', 'chosen_frames', 'joined', 'nothing_found', 'shrunk', 'view_landmarks', 'head_window', 'cut_view',
            'finished', 'frame_names', 'prepare_one_camera', 'write_views', 'seen_in', 'average', 'view_facts',
-           'write_subject']
+           'write_takes']
 
 # %% ../../nbs/tracking/subject.ipynb #d760b7d3
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from .morphable.files import open_morphable
 from .fitting.multiview import fit_views
 from .selection import measure_clip
 from .clip import prepare_frames
-from .video import clip_camera, resize_square, write_clip
+from .video import clip_camera, resize_square, write_clip_frames
 
 # %% ../../nbs/tracking/subject.ipynb #4e2b2a22
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def view_facts(fit, seen: dict, cameras: dict, count: int) -> dict:
                 switched_off=int(sum(s.found.sum() for s in seen.values()) - fit.visible.sum()),
                 error_percent=float(error.mean()), error_percent_95=float(np.percentile(error, 95)))
 
-def write_subject(takes: list[Recording], writer: CaptureWriter, settings: Settings = Settings(), progress: bool = False) -> dict:
+def write_takes(takes: list[Recording], writer: CaptureWriter, settings: Settings = Settings(), progress: bool = False) -> dict:
     "All takes of one person into an open capture; returns what was measured. Raises `GPHMError` where there is nothing to see."
     first = takes[0]
     extra = dict(dataset=first.dataset, takes=[dict(take=t.take, frames=t.count, fps=t.fps, facts=t.facts) for t in takes])
@@ -216,5 +216,5 @@ def write_subject(takes: list[Recording], writer: CaptureWriter, settings: Setti
     camera = next(iter(first.views))
     with writer.subject(first.subject, {camera: clip_camera(clip, settings.resolution)}, crop=clip.crop, matte=clip.matte,
                         measured=facts, **extra) as out:
-        write_clip(clip, out, settings.resolution, progress, frame_names(takes, settings))
+        write_clip_frames(clip, out, settings.resolution, progress, frame_names(takes, settings))
     return facts | dict(matte=[clip.matte])

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..morphable.model import MorphableModel, vertex_normals
+from ..morphable.model import MorphableModel, model_normals
 
 # %% ../../../nbs/tracking/fitting/contour.ipynb #8990055d
 def edge_sides(faces: np.ndarray) -> dict: # {(a, b): [third vertices]}
@@ -93,7 +93,7 @@ class Contour:
 def jaw_contour(model: MorphableModel, length: float = .3, samples: int = 16, level: float = 1.) -> Contour:
     "Lines of `length` head lengths from the 17 jaw vertices of a model inwards."
     v = model.mean.double().numpy()
-    n = vertex_normals(model.mean, model.faces)
+    n = model_normals(model.mean, model.faces)
     edges, jaw = edge_sides(model.faces.numpy()), model.landmarks[:17].tolist()
     middle = v[model.landmarks[[33, 48, 54]]].mean(0)
     S = torch.zeros(17, samples, len(v), dtype=torch.float64)

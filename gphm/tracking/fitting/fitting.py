@@ -15,7 +15,7 @@ import torch
 
 from ...core.base import GPHMError
 from .contour import Contour, jaw_contour
-from .headfit import STEP_SIZES, FRONTAL, HEAD_METRES, OFFSETS, RIGID, WEIGHTS, FitConfig, HeadFit
+from .headfit import STEP_SIZES, FRONTAL, HEAD_METRES, OFFSETS, RIGID, LANDMARK_WEIGHTS, FitConfig, HeadFit
 from .headfit import huber, minimise, pixels, posed, rough_poses
 from ..landmarks.landmarks import Landmarks, eye_distance
 from ..morphable.model import MorphableModel
@@ -49,7 +49,7 @@ def _observe(landmarks, index, model, focal, config):
     "Tensors of what was seen, a first guess of all variables, and the focal length."
     d = lambda x: torch.as_tensor(np.asarray(x), dtype=torch.float64)
     seen, T = landmarks[index], len(index)
-    w, (s, R, t) = d(WEIGHTS), rough_poses(seen, model.mean)
+    w, (s, R, t) = d(LANDMARK_WEIGHTS), rough_poses(seen, model.mean)
     eye = d(eye_distance(seen.points))
     unit = eye.median()
     focal = float(config.distance*s.median()) if focal is None else float(focal)

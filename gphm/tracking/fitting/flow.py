@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from .fitting import fit_head
 from .headfit import FitConfig, HeadFit
 from ..landmarks.landmarks import Landmarks
-from ..morphable.model import MorphableModel, vertex_normals
+from ..morphable.model import MorphableModel, model_normals
 
 # %% ../../../nbs/tracking/fitting/flow.ipynb #b5f3d868
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ def track_head(frames: np.ndarray,   # [F, H, W, 3] uint8, the whole clip
     "Follow `points` of each of `keys` key frames through the frames turned less than `max_turn` degrees; at `head` pixels per head."
     model = model or MorphableModel.open_default()
     v, faces, skull = head_surface(model, fit.identity)
-    normals = vertex_normals(v, faces)
+    normals = model_normals(v, faces)
     zoom = min(1., head*float(fit.t[:, 2].median())/(fit.focal*fit.scale))
     size = (round(frames.shape[2]*zoom), round(frames.shape[1]*zoom))
     gray = [cv2.resize(cv2.cvtColor(frames[i], cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA) for i in fit.index]

@@ -17,7 +17,7 @@ from ...core.base import GPHMError
 from ...geometry.pose import apply_pose
 from .contour import jaw_contour
 from .fitting import landmark_model
-from .headfit import HEAD_METRES, OFFSETS, WEIGHTS, FitConfig, PosedHead, huber, minimise
+from .headfit import HEAD_METRES, OFFSETS, LANDMARK_WEIGHTS, FitConfig, PosedHead, huber, minimise
 from ..morphable.model import MorphableModel
 from .triangulation import first_poses, gather_views
 
@@ -80,10 +80,10 @@ def _observe(rows, state, seen, heads, contour, config, outlier):
     look = _look(rows, state, seen, heads, contour)
     on = look["off"] < outlier
     n, v, places = look["frame"][on], look["view"][on], None
-    w = torch.tensor(WEIGHTS)*((look["facing"][on] + .3)/.5).clamp(.05, 1)*seen["trust"][rows][n, v][:, None]
+    w = torch.tensor(LANDMARK_WEIGHTS)*((look["facing"][on] + .3)/.5).clamp(.05, 1)*seen["trust"][rows][n, v][:, None]
     if contour is not None:
         places = look["places"][on]
-        w[:, :17] = torch.tensor(WEIGHTS[:17])*(places < contour.mean.shape[1] - 1)*seen["trust"][rows][n, v][:, None]
+        w[:, :17] = torch.tensor(LANDMARK_WEIGHTS[:17])*(places < contour.mean.shape[1] - 1)*seen["trust"][rows][n, v][:, None]
     index, shot = seen["number"][rows].numpy(), seen["shot"][rows.numpy()]
     triple = torch.as_tensor((index[2:] - index[:-2] == 2) & (shot[2:] == shot[:-2])).double() if len(rows) > 2 and seen["video"] else None
     return dict(frame=n, view=v, places=places, rays=seen["rays"][rows][n, v], weights=w, unit=config.sigma*look["wide"][on][:, None, None],
