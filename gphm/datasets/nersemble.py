@@ -14,7 +14,7 @@ import torch
 from ..core.base import GPHMError, log, resolve
 from .nersemble_files import NERSEMBLE_ACCESS, FPS, NERSEMBLE_LICENCE, SERIALS
 from .nersemble_files import (calibration_file, colour_correction, facts_of, media, participants, sequence_name, plate_file,
-                                            read_calibration, scale_intrinsics, takes_of)
+                                           read_calibration, scale_intrinsics, takes_of)
 from .recordings import Recording, View, choose
 from .spread import spread_frames
 from ..capture.pictures import picture_reader, read_picture

@@ -15,7 +15,8 @@ import torch
 
 from ...core.base import GPHMError
 from .contour import Contour, jaw_contour
-from .headfit import STEP_SIZES, FRONTAL, HEAD_METRES, OFFSETS, RIGID, LANDMARK_WEIGHTS, FitConfig, HeadFit
+from ...geometry.pose import HEAD_METRES
+from .headfit import STEP_SIZES, FRONTAL, OFFSETS, RIGID, LANDMARK_WEIGHTS, FitConfig, HeadFit
 from .headfit import huber, minimise, pixels, posed, rough_poses
 from ..landmarks.landmarks import Landmarks, eye_distance
 from ..morphable.model import MorphableModel

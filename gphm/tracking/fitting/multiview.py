@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from ...core.base import GPHMError
-from ...geometry.pose import apply_pose
+from ...geometry.pose import HEAD_METRES, apply_pose
 from .contour import jaw_contour
 from .fitting import landmark_model
-from .headfit import HEAD_METRES, OFFSETS, LANDMARK_WEIGHTS, FitConfig, PosedHead, huber, minimise
+from .headfit import OFFSETS, LANDMARK_WEIGHTS, FitConfig, PosedHead, huber, minimise
 from ..morphable.model import MorphableModel
 from .triangulation import first_poses, gather_views
 

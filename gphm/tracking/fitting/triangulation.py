@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ...core.base import GPHMError
-from ...geometry.pose import procrustes
-from .fitting import HEAD_METRES, LANDMARK_WEIGHTS
+from ...geometry.pose import HEAD_METRES, procrustes
+from .fitting import LANDMARK_WEIGHTS
 from ..landmarks.ibug import weak_perspective
 
 # %% ../../../nbs/tracking/fitting/triangulation.ipynb #1a2e93e3
