@@ -193,7 +193,7 @@ def run_train(changes=(), out="", **options):
     summary, _ = score_run(run, *rest)
     folder = relative(run.dir)
     say(model=f"{folder}/checkpoint.safetensors", summary=f"{folder}/summary.json", pictures=f"{folder}/samples, {folder}/scored",
-        scored=scores(summary, "test") and scores(summary, "test") + " (held-out cameras)",
+        scored=scores(summary, "test"),
         next=f"gphm avatar me.mp4 --consent myself --prior {folder}")
 
 def run_preprocess(**options):
