@@ -111,7 +111,7 @@ def preprocess_words(parser):
     option(parser, "consent", "", "who agreed to what; it is kept in the capture")
     option(parser, "resolution", 256, "pixels")
     option(parser, "frames", 0, "of each clip or take, spread evenly; left out: all")
-    option(parser, "moments", 0, "of each person of a dataset, spread evenly over all takes, in place of frames; left out: all")
+    option(parser, "person_frames", 0, "of each person of a dataset, spread evenly over all takes, in place of frames; left out: all")
     for name in ("subjects", "takes", "cameras"):
         option(parser, name, "", "of a dataset: names separated by commas, or how many; left out: all")
     option(parser, "focal", 0., "of one camera, pixels; left out: it is estimated")

@@ -175,7 +175,7 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
 
 # %% ../../nbs/capture/frames.ipynb #de1b896d
 def toy_frames(S=2, F=3, C=4, size=8, face=4) -> FrameSet:
-    """S made-up subjects with F frames seen by C cameras on an arc, for tests: every picture of frame n is filled with the number n; the
+    """S toy subjects with F frames seen by C cameras on an arc, for tests: every picture of frame n is filled with the number n; the
     last camera never sees the face."""
     N = S*F
     row = torch.arange(N, dtype=torch.uint8)

@@ -24,7 +24,7 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    "One person, one take; frame n is the same moment in all views."
+    "One person, one take; frame n is the same instant in all views."
     dataset: str
     subject: str             # letters, digits, "-", "_"; several takes of a person have one name
     take: str

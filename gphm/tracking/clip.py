@@ -34,7 +34,7 @@ CHUNK = 6e7      # bytes of frames that are matted at once
 @dataclass(frozen=True, eq=False)
 class Clip:
     "A prepared clip: what goes into a capture, and what a report shows. Frames and mattes are arrays, or read like them."
-    frames: np.ndarray     # [T, S, S, 3] uint8 cropped, as filmed
+    frames: np.ndarray     # [T, S, S, 3] uint8 cropped, as recorded
     alpha: np.ndarray      # [T, S, S]
     landmarks: Landmarks   # in pixels of the crop
     fit: HeadFit

@@ -25,7 +25,7 @@ def draw_sources(subjects, count: int = 1, seed: int = 0) -> dict[str, list[str]
     "For every subject the names of `count` others, different ones as long as there are enough."
     subjects = sorted(subjects)
     if len(subjects) < 2:
-        raise GPHMError(f"{len(subjects)} subject{'s' * (len(subjects) != 1)} cannot lend a face to each other; "
+        raise GPHMError(f"{len(subjects)} subject{'s' * (len(subjects) != 1)} cannot give a face to each other; "
                         "condition images need at least two people")
     out = {}
     for s in subjects:
@@ -44,7 +44,7 @@ def facing(subject: Subject) -> np.ndarray: # [F, C] degrees
     return out
 
 def source_picture(subject: Subject, g: np.random.Generator, most: float = 20.) -> np.ndarray: # [H, W, 3] uint8
-    "One of a lender's pictures from within `most` degrees of the front (the most frontal one where there is none)."
+    "One of a donor's pictures from within `most` degrees of the front (the most frontal one where there is none)."
     angle = facing(subject)
     spots = np.argwhere(angle <= max(most, angle.min()))
     f, c = spots[g.integers(len(spots))]
@@ -69,8 +69,8 @@ def write_conditions(captures: Captures, subject: Subject, animate: Callable, re
     beside = captures.root/f".conditions-{subject.name}"
     if beside.is_dir(): shutil.rmtree(beside)
     frames, driving = frontal_frames(subject, most)
-    for k, lender in enumerate(record["sources"] if frames else []):
-        source = source_picture(captures[lender], rng(record["seed"], "source picture", subject.name, k))
+    for k, donor in enumerate(record["sources"] if frames else []):
+        source = source_picture(captures[donor], rng(record["seed"], "source picture", subject.name, k))
         for frame, face in zip(frames, crop_faces(np.asarray(animate(source, driving, fps)), record["size"])):
             if face is None: continue
             here = beside/frame

@@ -122,13 +122,13 @@ def report_table(captures: Captures, subject: str = None) -> str:
 
 def capture_report(captures: Captures, path=None, subject: str = None, columns: int = 6, size: int = 256) -> Image.Image:
     """One picture of a subject: frames, mattes on magenta, landmarks (green detected, red fitted), mesh, pose and error over time. Columns
-    are moments, and with several cameras also views."""
+    are frames, and with several cameras also views."""
     subject = captures[subject or captures.subjects[0]]
     model, cameras = MorphableModel.open_default(), subject.camera_names
-    rows, moments = [[], [], [], []], np.linspace(0, len(subject.frames) - 1, columns).round().astype(int)
+    rows, chosen = [[], [], [], []], np.linspace(0, len(subject.frames) - 1, columns).round().astype(int)
     views = np.zeros(columns, int) if len(cameras) == 1 else np.linspace(0, len(cameras) - 1, columns).round().astype(int)
     fit_size = lambda x: cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA if x.shape[0] > size else cv2.INTER_CUBIC)
-    for j, c in zip(moments, views):
+    for j, c in zip(chosen, views):
         frame, name = subject.frames[j], cameras[c]
         image, mask, camera = subject.image(frame, name), subject.mask(frame, name), subject.cameras[name]
         fitted = project(torch.tensor(subject.landmarks_3d[j]), camera.world_to_camera, camera.K)[0].numpy()

@@ -39,7 +39,7 @@ class Settings:
     detect_at: int = 640        # pixels of the shorter side that landmarks are found at
     head: float = .6            # share of a picture's height that the head takes
     morphable: str = ""         # the head model that is fitted, see tracking.morphable.files
-    moments: int = 0            # of each person, spread evenly over all takes, instead of `frames` of each; 0: all
+    person_frames: int = 0            # of each person, spread evenly over all takes, instead of `frames` of each; 0: all
 
 def chosen_frames(take: Recording, frames: int) -> list[int]:
     "Numbers of `frames` frames spread evenly over a take, or of all."
@@ -86,7 +86,7 @@ def head_window(fit, camera: Camera, resolution: int, head: float) -> tuple[tupl
 
 # [T, S, S, 3] uint8, [T, S, S] alpha, how
 def cut_view(take: Recording, name: str, window: tuple, settings: Settings, face=None) -> tuple[np.ndarray, np.ndarray, str]:
-    "The windows of one view of a take as filmed, at most twice the capture's resolution, and their mattes."
+    "The windows of one view of a take as recorded, at most twice the capture's resolution, and their mattes."
     view, numbers, (x0, y0, side) = take.views[name], chosen_frames(take, settings.frames), window
     S = min(side, 2*settings.resolution)                # more than twice the resolution only costs time
     cut = lambda im: resize_square(np.ascontiguousarray(im[y0:y0 + side, x0:x0 + side]), S)
@@ -112,7 +112,7 @@ def prepare_one_camera(takes: list[Recording], settings: Settings, progress: boo
     "A prepared clip (`tracking.video.Clip`) of all takes of one uncalibrated camera."
     name = next(iter(takes[0].views))
     if any(list(t.views) != [name] for t in takes):
-        raise GPHMError(f"takes of {takes[0].subject} were filmed by different cameras, none of them calibrated; choose one with `cameras`")
+        raise GPHMError(f"takes of {takes[0].subject} were recorded by different cameras, none of them calibrated; choose one with `cameras`")
     pixels, seen = [], []
     for t in takes:
         frames = np.stack(list(t.views[name].read(chosen_frames(t, settings.frames))))

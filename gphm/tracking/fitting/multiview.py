@@ -117,7 +117,7 @@ def _solve(rows, held, state, shared, seen, heads, contour, size0, config, steps
         if k in PER_FRAME: state[k][rows[held:]] = v
         else: state[k] = v
 
-def fit_views(landmarks: dict,               # name of a camera -> `Landmarks` of T frames; frame n of each is the same moment
+def fit_views(landmarks: dict,               # name of a camera -> `Landmarks` of T frames; frame n of each is the same instant
               cameras: dict,                 # name -> `Camera`; metres; picture sizes may differ
               model: MorphableModel = None,  # default: the head that ships with the library
               scale: float = None,           # metres per head length; None: found, since calibrated cameras know it

@@ -136,7 +136,7 @@ def gather_views(landmarks: dict, cameras: dict) -> dict:
                         f"{odd[0] if odd else 'any name'!r} is in one of them only, or both are empty")
     counts = {n: len(landmarks[n]) for n in names}
     if len(set(counts.values())) > 1:
-        raise GPHMError(f"all views must have the same number of frames, found {counts}; frame n of each must be the same moment")
+        raise GPHMError(f"all views must have the same number of frames, found {counts}; frame n of each must be the same instant")
     stack = lambda field: np.stack([np.asarray(getattr(landmarks[n], field)) for n in names], 1)
     d = lambda x: torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float64)
     motions, K = stack_cameras(cameras)
