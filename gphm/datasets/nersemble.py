@@ -83,7 +83,7 @@ def open_take(root: Path, who: str, sequence: str, folder: Path, calibration: tu
 def open_nersemble(root, subjects=None,  # participants ("017", …), or how many
                    takes=None,           # sequences ("EXP-1-head", …)
                    cameras=None,         # serial numbers
-                   person_frames: int = 0,     # of each person, spread evenly over all takes (see data.spread; the paper takes about 800); 0: all
+                   person_frames: int = 0,  # of each person, spread evenly over all takes (the paper takes about 800); 0: all
                    correct_colours: bool = False) -> list[Recording]:
     "The takes of a NeRSemble folder, in any of its layouts. Views without a video are left out, with a line that says so."
     root = resolve(root)

@@ -103,7 +103,8 @@ def draw_heads(seed: int, number: int, count: int, resolution: int = 256,
         camera = studio_camera(yaw*g.uniform(-1, 1), pitch*g.uniform(-1, 1), resolution)
         rig = dict(own=lambda: rig_of(seed, number), any=lambda: sample_rig(g), studio=lambda: STUDIO)[light]()
         posed = strike(subject, v, R, t)
-        image, mask = photograph(subject, posed, camera.world_to_camera, camera.K, camera.image_size, 2, rig, shadows_of(subject, posed, rig))
+        image, mask = photograph(subject, posed, camera.world_to_camera, camera.K, camera.image_size, 2, rig,
+                                 shadows_of(subject, posed, rig))
         points = project(torch.tensor(v[basis.landmarks.numpy()]), camera.world_to_camera, camera.K)[0].numpy().astype(np.float32)
         rows.append((image, mask, points, number, k, yaw_of(R, t, camera)))
     return Shots(*(np.stack([np.asarray(v) for v in column]) for column in zip(*rows)))

@@ -51,7 +51,8 @@ def subject_job(root, number: int, spec: dict):
     name, root = spec["names"][number], Path(root)
     try:
         settings = Settings(**spec["settings"])
-        takes = chosen_takes(open_dataset(spec["kind"], spec["source"], [name], spec["takes"], spec["cameras"], **spec["options"]), settings)
+        takes = open_dataset(spec["kind"], spec["source"], [name], spec["takes"], spec["cameras"], **spec["options"])
+        takes = chosen_takes(takes, settings)
         facts = write_takes(takes, _writer(root, spec), settings)
         limits = {k: v for k, v in spec["rules"].items() if k != "frames" or takes[0].fps > 0}          # one scan is as good as many
         verdict = judge({k: v for k, v in facts.items() if k in limits}, Rules(**(limits | dict(frames=limits.get("frames")))))

@@ -112,7 +112,8 @@ def prepare_one_camera(takes: list[Recording], settings: Settings, progress: boo
     "A prepared clip (`tracking.video.Clip`) of all takes of one uncalibrated camera."
     name = next(iter(takes[0].views))
     if any(list(t.views) != [name] for t in takes):
-        raise GPHMError(f"takes of {takes[0].subject} were recorded by different cameras, none of them calibrated; choose one with `cameras`")
+        raise GPHMError(f"takes of {takes[0].subject} were recorded by different cameras, none of them calibrated; "
+                        "choose one with `cameras`")
     pixels, seen = [], []
     for t in takes:
         frames = np.stack(list(t.views[name].read(chosen_frames(t, settings.frames))))
