@@ -21,8 +21,8 @@ from .metrics import box_mask, score_frames
 from ..model.perceptual import Lpips
 
 # %% ../../nbs/evaluation/likeness.ipynb #5d28b40b
-DETECTION_PIXELS = 192    # pixels: pictures below are enlarged for the face detector
-LPIPS_PIXELS = 128     # pixels of the crops that LPIPS compares
+DETECTION_PIXELS = 192   # smaller pictures are enlarged for the face detector
+LPIPS_PIXELS = 128       # of the crops that LPIPS compares
 
 def as_bytes(x) -> np.ndarray: # [..., H, W, 3] uint8
     "Pictures in [0, 1] or in 8 bits as uint8; NaN is refused."
