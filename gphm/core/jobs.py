@@ -69,7 +69,7 @@ def _children(job, root, spec, shares, logs, update):
 _CHILD = """import os, sys, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
 from gphm.core.jobs import run_job_child
-child()"""
+run_job_child()"""
 
 def run_job_child():
     "What a child process does: the subjects named in its argument."
