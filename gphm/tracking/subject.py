@@ -149,7 +149,7 @@ def write_views(takes: list[Recording], writer: CaptureWriter, settings: Setting
         for t in takes: parts.append(view_landmarks(t, v, settings)); bar.update()
         seen[v] = joined(parts)
     if not any(s.found.any() for s in seen.values()):
-        raise GPHMError(f"no face was found in any of the {len(views)} views of {first.subject}")
+        raise NoFace(f"no face was found in any of the {len(views)} views of {first.subject}")
     cameras = {v: first.views[v].camera for v in views}
     fit = fit_views(seen, cameras, open_morphable(settings.morphable), video=first.fps > 0)
     windows = {v: head_window(fit, cameras[v], settings.resolution, settings.head) for v in views}
