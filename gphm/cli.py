@@ -24,8 +24,8 @@ def option(parser, name: str, default, text: str, **more):
 def shared(parser, device: str = "", data_dir: str | None = "data/captures"):
     "The options of most commands."
     option(parser, "device", device, "cpu, cuda or cuda:N; left out: CUDA if there is any")
-    if data_dir is not None: option(parser, "data_dir", data_dir, "where the capture that is made from a source goes, and where an "
-                                                                  "avatar's own may lie")
+    if data_dir is not None:
+        option(parser, "data_dir", data_dir, "where the capture that is made from a source goes, and where an avatar's own may lie")
 
 def tracked(parser):
     "How a person is found in pictures."
@@ -38,13 +38,13 @@ def tracked(parser):
 # %% ../nbs/cli.ipynb #215da0b5
 def avatar_words(parser):
     "gphm avatar"
-    parser.add_argument("source", nargs="?", default="", help="a video, a folder of photos, one photo, or a capture; left out: a "
-                                                              "synthetic person, to see how it works")
-    option(parser, "consent", "", "who agreed to this avatar, for example \"myself\"; it is stored with the avatar, and a real person "
-                                  "needs it")
+    parser.add_argument("source", nargs="?", default="",
+                        help="a video, a folder of photos, one photo, or a capture; left out: a synthetic person, to see how it works")
+    option(parser, "consent", "",
+           "who agreed to this avatar, for example \"myself\"; it is stored with the avatar, and a real person needs it")
     option(parser, "out", "", "folder of the avatar; left out: runs/avatar-<name of the source>")
-    option(parser, "prior", "", "folder of a head model, a finished run of gphm train; left out: runs/gaussian-<preset>, else the one "
-                                "that ships")
+    option(parser, "prior", "",
+           "folder of a head model, a finished run of gphm train; left out: runs/gaussian-<preset>, else the one that ships")
     option(parser, "preset", "", "names the default prior; left out: laptop on a CPU, gpu with CUDA")
     option(parser, "steps", 2000, "of finetuning")
     option(parser, "frames", 0, "at most so many frames of the source; left out: all")
@@ -57,11 +57,11 @@ def avatar_words(parser):
 def drive_words(parser):
     "gphm drive"
     parser.add_argument("avatar", help="folder of an avatar, or its file")
-    parser.add_argument("source", nargs="?", default="", help="a video, a folder of photos, one photo, or a capture; left out: the "
-                                                              "avatar's own held-out frames, or its photos")
+    parser.add_argument("source", nargs="?", default="", help="a video, a folder of photos, one photo, or a capture; "
+                                                              "left out: the avatar's own held-out frames, or its photos")
     option(parser, "out", "", "folder of the video; left out: <avatar>/reenact-<name of the source>")
-    option(parser, "neck", "", "driver, rest (shoulders stay while the head turns) or fixed (to the head); left out: driver for the own "
-                               "frames, rest for another person's")
+    option(parser, "neck", "", "driver, rest (shoulders stay while the head turns) or fixed (to the head); "
+                               "left out: driver for the own frames, rest for another person's")
     option(parser, "camera", "", "of a further column: front or orbit; left out: front for another person's frames, none for the own")
     option(parser, "yaw", 0., "of that camera, degrees to the avatar's left", metavar="DEGREES")
     option(parser, "pitch", 0., "of that camera, degrees upwards", metavar="DEGREES")
@@ -96,23 +96,24 @@ def train_words(parser):
     option(parser, "preset", "", "smoke, laptop, prior, gpu or paper; left out: laptop on a CPU, gpu with CUDA")
     option(parser, "out", "", "folder of the run; left out: runs/gaussian-<preset>")
     shared(parser, data_dir="")
-    parser.add_argument("changes", nargs="*", metavar="name=value", help="any setting of gphm.core.config.Config, for example "
-                        "gaussian_steps=2000 batch=2")
+    parser.add_argument("changes", nargs="*", metavar="name=value",
+                        help="any setting of gphm.core.config.Config, for example gaussian_steps=2000 batch=2")
 
 def preprocess_words(parser):
     "gphm preprocess"
-    parser.add_argument("source", nargs="?", default="", help="a video, a folder of photos, one photo, or the folder of a dataset; left "
-                                                              "out: a synthetic clip, to see how it works")
-    option(parser, "dataset", "", "nersemble, vfhq, mead, nphm, faceverse, or module:function of your own adapter; left out: the source "
-                                  "is a video or photos")
+    parser.add_argument("source", nargs="?", default="",
+                        help="a video, a folder of photos, one photo, or the folder of a dataset; "
+                             "left out: a synthetic clip, to see how it works")
+    option(parser, "dataset", "", "nersemble, vfhq, mead, nphm, faceverse, or module:function of your own adapter; "
+                                  "left out: the source is a video or photos")
     option(parser, "data_dir", "", "folder of the capture; left out: data/captures/<name>-<resolution>")
     option(parser, "run_dir", "", "folder of the summary and the report; left out: runs/preprocess/<name>")
     option(parser, "consent", "", "who agreed to what; it is kept in the capture")
     option(parser, "resolution", 256, "pixels")
     option(parser, "frames", 0, "of each clip or take, spread evenly; left out: all")
-    option(parser, "moments", 0, "of each person of a dataset, spread evenly over all takes, in place of frames; left out: all")
-    for name in ("subjects", "takes", "cameras"): option(parser, name, "", "of a dataset: names separated by commas, or how many; left "
-                                                         "out: all")
+    option(parser, "person_frames", 0, "of each person of a dataset, spread evenly over all takes, in place of frames; left out: all")
+    for name in ("subjects", "takes", "cameras"):
+        option(parser, name, "", "of a dataset: names separated by commas, or how many; left out: all")
     option(parser, "focal", 0., "of one camera, pixels; left out: it is estimated")
     option(parser, "test_cameras", 0, "held out, of several; left out: an eighth")
     option(parser, "test_subjects", 0, "held out, of several; left out: none")
@@ -192,7 +193,7 @@ def run_train(changes=(), out="", **options):
     summary, _ = score_run(run, *rest)
     folder = relative(run.dir)
     say(model=f"{folder}/checkpoint.safetensors", summary=f"{folder}/summary.json", pictures=f"{folder}/samples, {folder}/scored",
-        scored=scores(summary, "test") and scores(summary, "test") + " (held-out cameras)",
+        scored=scores(summary, "test"),
         next=f"gphm avatar me.mp4 --consent myself --prior {folder}")
 
 def run_preprocess(**options):
@@ -223,8 +224,8 @@ def make_parser(known: dict = COMMANDS) -> Words: # name: (what it reads, what i
     import gphm
     parser = Words(prog="gphm", description="Gaussian parametric head models: avatars of people, from a video or a photo.",
                    epilog="gphm COMMAND --help shows the options of a command. Relative paths count from the project's folder where "
-                          "there is one, else from the working folder. A command that was stopped goes on where it was when it is given "
-                          "again.")
+                          "there is one, else from the working folder. "
+                          "A command that was stopped goes on where it was when it is given again.")
     parser.add_argument("--version", action="version", version=f"gphm {gphm.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (words, run, text) in known.items():

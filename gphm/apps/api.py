@@ -13,18 +13,19 @@ from fastcore.basics import patch
 from PIL import Image
 from torch import Tensor
 from ..avatar.avatar import Avatar
-from ..avatar.avatar import load_avatar as read_avatar
+from ..avatar.avatar import read_avatar
 from ..avatar.driving import drive as drive_frames
-from .explore import Explorer, avatar_book, expression_names
+from .explore import Explorer, avatar_book
+from ..avatar.codebook import expression_names
 from .export_files import export_files
-from ..avatar.pipeline import reconstruct as finetune_person
+from ..avatar.pipeline import make_avatar as finetune_person
 from ..avatar.puppet import Performance, Puppet, perform
 from ..avatar.reconstruct import Finetune
 from ..avatar.reenactment import RELATIVE_FROM
-from ..avatar.sources import driver_capture, driver_facts, find_prior, open_driver, open_source
+from ..avatar.sources import driver_capture, driver_facts, find_prior, open_driver, open_subject
 from ..capture.timing import timing_of
 from ..core.config import make_config
-from ..core.base import GPHMError, pick_device, read_json, relative, resolve
+from ..core.base import GPHMError, pick_device, read_json, resolve
 from ..synth.motion.expressions import ACTIONS
 from ..geometry.camera import orbit_camera
 
@@ -65,8 +66,8 @@ class Reconstruction:
 
     def open_source(self, model):
         "The source as a capture (made if it is new), its training frames, its held-out frames (None for photos)."
-        return open_source(str(self.source), self.data_dir, model.cfg, self.pixels, self.frames or None, self.consent, self.seed, self.on,
-                           person=self.person or None, **self.tracking)
+        return open_subject(str(self.source), self.data_dir, model.cfg, self.pixels, self.frames or None, self.consent, self.seed, self.on,
+                            person=self.person or None, **self.tracking)
 
     def finetune(self, model, captures, train, test, progress: bool = True):
         "Fit, bake, finetune, score: the avatar, its summary, what was scored; all of it is kept in `folder`."
@@ -88,8 +89,8 @@ def reconstruct(source, *,          # a video, a folder of images, one image, or
                 changes: dict | None = None, progress: bool = True,
                 **tracking) -> Avatar: # matte, plate, detector, morphable
     "Make an avatar of a person; a call that was stopped goes on where it was. Like `load_avatar` of its folder."
-    job = Reconstruction(source, consent, out, prior, preset, steps, resolution, frames, person, device, seed, data_dir, tracking,
-                         changes or {})
+    job = Reconstruction(source, consent, out, prior, preset, steps, resolution, frames, person, device, seed,
+                         data_dir, tracking, changes or {})
     model = job.open_prior()
     job.finetune(model, *job.open_source(model), progress)
     return load_avatar(job.folder, device)
@@ -171,6 +172,6 @@ def clip_to_play(look: Explorer, source="", data_dir="data/captures") -> Perform
     if look.avatar:
         captures, frames = driver_capture(look.model, str(source), data_dir), open_driver(look.model, str(source), data_dir, device=device)
         when = timing_of(captures[captures.subjects[0]], frames.frame_names)
-    else: frames = open_source(str(source), data_dir, look.model.cfg, 256, device=device)[1]
+    else: frames = open_subject(str(source), data_dir, look.model.cfg, 256, device=device)[1]
     fps = (len(frames) - 1)/when.times[-1] if when and len(frames) > 1 else 25.
     return perform(look.model, frames, fps, relative=bool(source) and look.avatar and len(frames) >= RELATIVE_FROM)

@@ -9,7 +9,7 @@ __all__ = ['avatar_book', 'Explorer']
 import numpy as np, torch
 from torch import Tensor
 from ..avatar.avatar import Avatar
-from ..avatar.codebook import CodeBook, expression_names, make_codebook
+from ..avatar.codebook import CodeBook, make_codebook
 from ..avatar.puppet import Puppet
 from ..core.base import GPHMError
 from ..synth.motion.expressions import ACTIONS
@@ -18,12 +18,14 @@ from ..model.gaussian import GaussianModel
 
 # %% ../../nbs/apps/explore.ipynb #52d2f9d6
 def avatar_book(avatar: Avatar, people: int = 4, progress: bool = False) -> CodeBook:
-    "The code book of an avatar, counted from the mean code of its frames: read by its own `E_exp` where finetuning moved it, else the one that ships."
+    """The code book of an avatar, counted from the mean code of its frames: read by its own `E_exp` where finetuning moved it, else the one
+    that ships."""
     from gphm.avatar.prior import load_prior
     prior = load_prior()
     mine, theirs = avatar.E_exp.state_dict(), prior.E_exp.state_dict()
     same = all(mine[k].shape == v.shape and torch.equal(mine[k].cpu(), v) for k, v in theirs.items())
-    return (prior.book if same else make_codebook(avatar, people, progress)).moved(avatar.mean_exp.detach().cpu(), avatar.neutral_non.detach().cpu(), avatar.exp_reach.cpu())
+    book = prior.book if same else make_codebook(avatar, people, progress)
+    return book.moved(avatar.mean_exp.detach().cpu(), avatar.neutral_non.detach().cpu(), avatar.exp_reach.cpu())
 
 # %% ../../nbs/apps/explore.ipynb #8c79f915
 class Explorer:
@@ -40,7 +42,9 @@ class Explorer:
         "The code of a training subject, or a blend of two; an avatar is one person and has none."
         count = self.people
         for k in (first, second or 0):
-            if not 0 <= k < count: raise GPHMError(f"identity {k} does not exist; the {'avatar' if self.avatar else 'model'} knows {f'0 to {count - 1}' if count > 1 else 'only 0'}")
+            if not 0 <= k < count:
+                raise GPHMError(f"identity {k} does not exist; the {'avatar' if self.avatar else 'model'} knows "
+                                f"{f'0 to {count - 1}' if count > 1 else 'only 0'}")
         if self.avatar: return None
         z = self.model.z_id[first].detach()
         return z if second is None else torch.lerp(z, self.model.z_id[second].detach(), blend)
@@ -49,21 +53,27 @@ class Explorer:
     def puppet(self, first: int = 0, second: int | None = None, blend: float = 0.) -> Puppet:
         "What draws an identity, kept until another is asked for."
         z = self.identity(first, second, blend)
-        if self._kept[1] is None or (z is not None and not torch.equal(self._kept[0], z)): self._kept = z, Puppet(self.model, z, self.book.motion)
+        if self._kept[1] is None or (z is not None and not torch.equal(self._kept[0], z)):
+            self._kept = z, Puppet(self.model, z, self.book.motion)
         return self._kept[1]
 
     @torch.no_grad()
-    def render(self, first: int = 0, second: int | None = None, blend: float = 0., named: str = "", strength: float = 1., actions: dict | None = None,
+    def render(self, first: int = 0, second: int | None = None, blend: float = 0., named: str = "", strength: float = 1.,
+               actions: dict | None = None,
                yaw: float = 0., pitch: float = 0., zoom: float = 1.) -> tuple[np.ndarray, str]: # [size, size, 3] u8, what it is
         "One picture and a sentence that says what it shows; angles in degrees."
-        image = self.puppet(first, second, blend).draw(self.book.code(actions, named, strength), orbit_camera(yaw, pitch, self.size, field=1.5/zoom))
+        image = self.puppet(first, second, blend).draw(self.book.code(actions, named, strength),
+                                                       orbit_camera(yaw, pitch, self.size, field=1.5/zoom))
         return (image*255).round().byte().cpu().numpy(), self.caption(first, second, blend, named, strength, actions, yaw, pitch)
 
     def caption(self, first, second, blend, named, strength, actions, yaw, pitch) -> str:
         "What a picture shows, in words."
-        who = "the avatar" if self.avatar else f"identity {first}" if second is None or blend == 0 else f"{100*(1 - blend):.0f} % identity {first}, {100*blend:.0f} % identity {second}"
+        if self.avatar: who = "the avatar"
+        elif second is None or blend == 0: who = f"identity {first}"
+        else: who = f"{100*(1 - blend):.0f} % identity {first}, {100*blend:.0f} % identity {second}"
         face = [f"{strength:.1f} × {named}"]*bool(named) + [f"{k} {v:.1f}" for k, v in (actions or {}).items() if v]
-        return f"{who}; {', '.join(face) or 'at rest'}; camera {abs(yaw):.0f}° to {'its left' if yaw >= 0 else 'its right'}, {abs(pitch):.0f}° {'above' if pitch >= 0 else 'below'}"
+        side, height = "its left" if yaw >= 0 else "its right", "above" if pitch >= 0 else "below"
+        return f"{who}; {', '.join(face) or 'at rest'}; camera {abs(yaw):.0f}° to {side}, {abs(pitch):.0f}° {height}"
 
     @torch.no_grad()
     def reach(self, first: int = 0) -> dict[str, float]:

@@ -61,8 +61,8 @@ def finish_export(head: Avatar, run: Run, axes: str = "up", seed: int = 0, **num
     return run.summary
 
 # %% ../../nbs/apps/export_files.ipynb #d2bb6a37
-def export_files(head: Avatar, folder, data_dir="data/captures", frames: int = 5, fps: float = 25., axes: str = "up", mesh: bool = True,
-                 seed: int = 0,
+def export_files(head: Avatar, folder, data_dir="data/captures", frames: int = 5, fps: float = 25.,
+                 axes: str = "up", mesh: bool = True, seed: int = 0,
                  progress: bool = True) -> dict:
     "All files of an avatar in one folder; returns the summary."
     run, own = Run(folder), own_capture_if_any(head, data_dir)

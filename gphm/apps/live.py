@@ -9,7 +9,6 @@ __all__ = ['LIVE_MATTES', 'FaceReader', 'Seen', 'FrameReading', 'LiveDriver', 'q
 import contextlib, os, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 import cv2, numpy as np, torch
 from torch import Tensor
 from ..avatar.avatar import Avatar
@@ -29,7 +28,8 @@ LIVE_MATTES = ("segment", "oval", "none")
 
 class FaceReader:
     "Landmarks and face image of the largest face of a frame, in the order of a video."
-    def __init__(self, size: int, matte: str = "segment", longest: int = 960, every: int = 3): # a mask serves so many frames, moved with the face
+    # a mask serves so many frames, moved with the face
+    def __init__(self, size: int, matte: str = "segment", longest: int = 960, every: int = 3):
         if matte not in LIVE_MATTES: raise GPHMError(f"unknown matte {matte!r}; use {', '.join(map(repr, LIVE_MATTES))}")
         self.size, self.matte, self.longest, self.every, self.offsets = size, matte, longest, every, measured_offsets("facemesh")
         self.mesh, self.person = FaceMesh(), PersonSegmenter() if matte == "segment" else None
@@ -62,7 +62,8 @@ class FaceReader:
             self.mask = self.mask[0] + 1, self.mask[1]
             alpha = self.mask[1]
         else:
-            hull = cv2.convexHull(np.concatenate([points, points[17:27] + .25*(points[17:27].mean(0) - points[8])]).astype(np.float32))[:, 0]
+            forehead = points[17:27] + .25*(points[17:27].mean(0) - points[8])
+            hull = cv2.convexHull(np.concatenate([points, forehead]).astype(np.float32))[:, 0]
             alpha = np.zeros((256, 256), np.float32)
             cv2.fillConvexPoly(alpha, np.round((hull - wide[:2])*256/(wide[2] - wide[0])).astype(np.int32), 1.)
             alpha = cv2.GaussianBlur(alpha, (0, 0), 2)
@@ -86,7 +87,8 @@ class FrameReading:
                  matte: str = "segment", smooth: float = 1., # 0: as it comes; 2: twice as slow
                  field: float = 1.5, mirror: bool = False,
                  shoulders: bool = True): # they rest while the head turns (`avatar.shoulders`), for a quarter of a picture's time
-        self.avatar, self.puppet, self.own, self.reference, self.mirror, self.smooth = avatar.eval(), Puppet(avatar), own, reference, mirror, smooth
+        self.avatar, self.puppet = avatar.eval(), Puppet(avatar)
+        self.own, self.reference, self.mirror, self.smooth = own, reference, mirror, smooth
         self.shoulders = shoulders and bool(avatar.turns.share > 0)
         self.camera, self.reader = orbit_camera(0, 0, size, field=field), FaceReader(avatar.cfg.face_size, matte)
         self.tracker, self.parts = PoseTracker(), {}
@@ -127,14 +129,16 @@ class FrameReading:
         size = frame.shape[:2]
         R, t = self._timed("pose", self.tracker, points, size)
         face = self._timed("face image", self.reader.face, frame, points)
-        code = self._timed("encoder", lambda: self.avatar.E_exp(torch.as_tensor(face)[None].to(self.puppet.g.H.device).float()/255)[0].cpu())
+        image = torch.as_tensor(face)[None].to(self.puppet.g.H.device).float()/255
+        code = self._timed("encoder", lambda: self.avatar.E_exp(image)[0].cpu())
         self._learn(code, t, points, size)
         if not self.own: code = self.avatar.relative((code - torch.stack(self.codes).mean(0)).to(self.avatar.mean_exp)).cpu()
         F = FRONTAL.numpy()
         turn, place = cv2.Rodrigues(F @ R)[0][:, 0], F @ (t - np.mean(self.places, 0))
         code = code.numpy().astype(np.float64)
         if self.smooth: turn, place, code = (self.filters[k](x, seconds) for k, x in (("turn", turn), ("place", place), ("code", code)))
-        self.still = Seen(torch.tensor(code).float(), torch.tensor(cv2.Rodrigues(turn)[0]).float(), torch.tensor(place).float(), True, points)
+        self.still = Seen(torch.tensor(code).float(), torch.tensor(cv2.Rodrigues(turn)[0]).float(),
+                          torch.tensor(place).float(), True, points)
         return self.still
 
 # %% ../../nbs/apps/live.ipynb #be453dff
@@ -143,7 +147,9 @@ class LiveDriver(FrameReading):
     def draw(self, seen: Seen) -> np.ndarray: # [size, size, 3] u8
         "The avatar as a frame wants it; its mean face before the first."
         code = self.avatar.mean_exp.cpu() if seen.code is None else seen.code
-        if self.shoulders: self._timed("shoulders", self.puppet.motion, self.avatar.turns.expected((FRONTAL.T.to(seen.R) @ seen.R)[None].to(self.avatar.X_ne))[0])
+        if self.shoulders:
+            turned = (FRONTAL.T.to(seen.R) @ seen.R)[None].to(self.avatar.X_ne)
+            self._timed("shoulders", self.puppet.motion, self.avatar.turns.expected(turned)[0])
         image = self._timed("picture", self.puppet.draw, code, self.camera, (torch.ones(1), seen.R[None], seen.t[None]))
         image = (image*255).round().byte().cpu().numpy()
         return np.ascontiguousarray(image[:, ::-1]) if self.mirror else image
@@ -179,7 +185,9 @@ def camera_frames(camera: int | str = 0, stop: threading.Event | None = None): #
             yield image, float(video.times[n])
         return
     with quiet(): source = cv2.VideoCapture(camera)
-    if not source.isOpened(): raise GPHMError(f"camera {camera} could not be opened; connect a camera, close other programs that use it, or give a video file in its place")
+    if not source.isOpened():
+        raise GPHMError(f"camera {camera} could not be opened; connect a camera, close other programs that use it, "
+                        "or give a video file in its place")
     try:
         newest, fresh, start = [None], threading.Event(), time.perf_counter()
         def grab():
@@ -223,8 +231,10 @@ class Webcam:
             for frame, seen, picture in self.driver.stream(frames()):
                 self.count, self.picture, self.fps = self.count + 1, picture, (self.count + 1)/(time.perf_counter() - start)
                 if self.widget:
-                    for w, x in zip(self.images, (frame, picture)): w.value = cv2.imencode(".jpg", cv2.cvtColor(x, cv2.COLOR_RGB2BGR))[1].tobytes()
-                    self.text.value = f"{self.fps:.0f} frames a second{'' if seen.found else ', no face'}; a synthetic picture, rendered by gphm"
+                    for w, x in zip(self.images, (frame, picture)):
+                        w.value = cv2.imencode(".jpg", cv2.cvtColor(x, cv2.COLOR_RGB2BGR))[1].tobytes()
+                    face = "" if seen.found else ", no face"
+                    self.text.value = f"{self.fps:.0f} frames a second{face}; a synthetic picture, rendered by gphm"
                 if self.ended.is_set() or (self.limit and time.perf_counter() - start > self.limit): break
         except Exception as e: self.error = e
         finally: self.ended.set(); self.frames.close()

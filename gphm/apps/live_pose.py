@@ -7,7 +7,7 @@ __all__ = ['OneEuro', 'cross_matrix', 'PoseTracker']
 
 # %% ../../nbs/apps/live_pose.ipynb #2fa9dc85
 import cv2, numpy as np
-from ..tracking.fitting.fitting import WEIGHTS, FitConfig, fit_head, landmark_model
+from ..tracking.fitting.fitting import LANDMARK_WEIGHTS, FitConfig, fit_head, landmark_model
 from ..tracking.landmarks.ibug import weak_perspective
 from ..tracking.landmarks.landmarks import Landmarks, eye_distance
 from ..tracking.morphable.model import MorphableModel
@@ -15,7 +15,8 @@ from ..tracking.morphable.model import MorphableModel
 # %% ../../nbs/apps/live_pose.ipynb #c8d853fc
 class OneEuro:
     "The 1 € filter of a vector; `cutoff` in Hz, `beta` in Hz per unit of speed."
-    def __init__(self, cutoff: float = 1.5, beta: float = 1., slope: float = 1.): self.cutoff, self.beta, self.slope, self.last = cutoff, beta, slope, None
+    def __init__(self, cutoff: float = 1.5, beta: float = 1., slope: float = 1.):
+        self.cutoff, self.beta, self.slope, self.last = cutoff, beta, slope, None
 
     def __call__(self, x: np.ndarray, seconds: float) -> np.ndarray:
         "The filtered value of `x`, seen at a time that grows from call to call."
@@ -31,14 +32,15 @@ class OneEuro:
 # %% ../../nbs/apps/live_pose.ipynb #93d48c01
 def cross_matrix(x: np.ndarray) -> np.ndarray: # [..., 3] -> [..., 3, 3], y -> x × y
     z = np.zeros_like(x[..., 0])
-    return np.stack([np.stack([z, -x[..., 2], x[..., 1]], -1), np.stack([x[..., 2], z, -x[..., 0]], -1), np.stack([-x[..., 1], x[..., 0], z], -1)], -2)
+    return np.stack([np.stack([z, -x[..., 2], x[..., 1]], -1), np.stack([x[..., 2], z, -x[..., 0]], -1),
+                     np.stack([-x[..., 1], x[..., 0], z], -1)], -2)
 
 class PoseTracker:
     "Head poses from landmarks, frame by frame; lengths in head lengths, camera axes as in `fitting`."
     def __init__(self, focal: float | None = None, center: tuple | None = None, config: FitConfig = FitConfig()):
         model = landmark_model(MorphableModel.open_default())
         self.model, self.config, self.focal, self.center = model, config, focal, center
-        self.base, self.moves, self.weights = model.mean.numpy(), model.expression_basis.numpy(), WEIGHTS
+        self.base, self.moves, self.weights = model.mean.numpy(), model.expression_basis.numpy(), LANDMARK_WEIGHTS
         outward = self.base*[1, 0, 1]
         self.outward = outward/np.linalg.norm(outward, axis=-1, keepdims=True)
         self.last = None                                                       # R, t, e
@@ -46,7 +48,8 @@ class PoseTracker:
     def calibrate(self, points: np.ndarray, size: tuple): # [T, 68, 2] of one person, (H, W)
         "Fit identity, landmark offsets and focal length to some frames."
         T = len(points)
-        seen = Landmarks(points.astype(np.float32), np.ones(T, bool), np.ones(T, np.float32), np.full((T, 478, 3), np.nan, np.float32), np.zeros(T, int))
+        seen = Landmarks(points.astype(np.float32), np.ones(T, bool), np.ones(T, np.float32), np.full((T, 478, 3), np.nan, np.float32),
+                         np.zeros(T, int))
         fit = fit_head(seen, size, focal=self.focal, center=self.center, config=self.config)
         self.focal, self.center = fit.focal, fit.center
         self.base = (self.model.vertices(fit.identity.double()) + fit.offsets.double()).numpy()
@@ -71,7 +74,9 @@ class PoseTracker:
             unit = 1/(c.sigma*eye)
             facing = -(self.outward @ R.T)[:, 2]
             w = self.weights*np.where(np.arange(68) < 17, np.clip(1 + 2*facing, 0, 1), 1)/np.sqrt(1 + (off**2).sum(-1)*unit**2/c.huber**2)
-            D = self.focal/Y[:, 2, None, None]*np.concatenate([np.broadcast_to(np.eye(2), (68, 2, 2)), -Y[:, :2, None]/Y[:, 2, None, None]], 2)   # [68, 2, 3]
+            # [68, 2, 3]
+            depth = Y[:, 2, None, None]
+            D = self.focal/depth*np.concatenate([np.broadcast_to(np.eye(2), (68, 2, 2)), -Y[:, :2, None]/depth], 2)
             J = np.concatenate([-D @ cross_matrix(turned), D, D @ (self.moves @ R.T).transpose(1, 2, 0)], 2).reshape(136, -1)*unit
             r, w = off.reshape(136)*unit, np.repeat(w, 2)
             stiff = 1/c.expression**2 + np.where(e < 0, 1/.03**2, 0) + np.where(e > 1, 1/.1**2, 0)

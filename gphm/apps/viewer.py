@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['SHOWN', 'HANDY', 'page_camera', 'Pace', 'load_viser', 'Controls', 'Painter', 'Viewer', 'in_jupyter', 'open_explorer',
-           'main']
+           'serve']
 
 # %% ../../nbs/apps/viewer.ipynb #7b8d4b36
 import contextlib, io, os, sys, threading, time
 import numpy as np, torch
-from ..avatar.avatar import load_avatar
+from ..avatar.avatar import read_avatar
 from ..avatar.codebook import expression_names
 from .explore import Explorer
 from ..avatar.puppet import Performance
@@ -55,7 +55,8 @@ def load_viser():
     except ImportError as e: raise GPHMError(f"viser was not found ({e}); pip install 'gphm[viewer]', or 'viser>=1.0'") from None
 
 SHOWN = {"picture": "picture", "before refine": "colours", "opacity": "opacity"}
-HANDY = ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "mouthPucker", "browInnerUp", "browDownLeft", "browDownRight", "eyeBlinkLeft", "eyeBlinkRight")
+HANDY = ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "mouthPucker", "browInnerUp", "browDownLeft", "browDownRight",
+         "eyeBlinkLeft", "eyeBlinkRight")
 
 class Controls:
     "The sliders and menus of a viewer, and what they ask for."
@@ -75,10 +76,12 @@ class Controls:
                 self.first, self.second = add(gui.add_dropdown("who", names)), add(gui.add_dropdown("and", names, initial_value=names[1]))
                 self.blend = slider("blend", 0., 0., 1., .01)
         with gui.add_folder("face"):
-            self.named = add(gui.add_dropdown("expression", ["at rest" if clip is None else "as in the clip", *(n for n in expression_names() if n != "neutral")]))
+            named = ["at rest" if clip is None else "as in the clip", *(n for n in expression_names() if n != "neutral")]
+            self.named = add(gui.add_dropdown("expression", named))
             self.strength = slider("strength", 1., 0., 1.3, .05)
             self.actions = {n: slider(n, 0., 0., 1.2, .05) for n in HANDY}
-            with gui.add_folder("all actions", expand_by_default=False): self.actions |= {n: slider(n, 0., 0., 1.2, .05) for n in ACTIONS if n not in HANDY}
+            with gui.add_folder("all actions", expand_by_default=False):
+                self.actions |= {n: slider(n, 0., 0., 1.2, .05) for n in ACTIONS if n not in HANDY}
             self.still = gui.add_button("face at rest")
             self.still.on_click(lambda _: self.rest())
         with gui.add_folder("picture"):
@@ -151,7 +154,8 @@ class Painter:
         self.shown[client.client_id] = view, want
         self.pictures += 1
         spent = 1e3*(time.perf_counter() - start)
-        self.controls.note.content = f"{self.rate:.0f} pictures a second, {want} pixels, {spent:.0f} ms. A synthetic picture, rendered by gphm."
+        self.controls.note.content = (f"{self.rate:.0f} pictures a second, {want} pixels, {spent:.0f} ms. "
+                                      "A synthetic picture, rendered by gphm.")
         return "drawn"
 
     @property
@@ -163,7 +167,8 @@ class Painter:
     def draw(self, c, height: int) -> np.ndarray: # viser's camera -> [height, width, 3] u8
         "The picture for a visitor's camera."
         w, x, y, z = np.asarray(c.wxyz)/np.linalg.norm(c.wxyz)
-        R = np.array([[1 - 2*(y*y + z*z), 2*(x*y - w*z), 2*(x*z + w*y)], [2*(x*y + w*z), 1 - 2*(x*x + z*z), 2*(y*z - w*x)], [2*(x*z - w*y), 2*(y*z + w*x), 1 - 2*(x*x + y*y)]])
+        R = np.array([[1 - 2*(y*y + z*z), 2*(x*y - w*z), 2*(x*z + w*y)], [2*(x*y + w*z), 1 - 2*(x*x + z*z), 2*(y*z - w*x)],
+                      [2*(x*z - w*y), 2*(y*z + w*x), 1 - 2*(x*x + y*y)]])
         puppet, code, pose = self.controls.wanted()
         image = puppet.draw(code, page_camera(R, c.position, c.fov, c.aspect, height), pose, SHOWN[self.controls.show.value])
         return (image*255).round().byte().cpu().numpy()
@@ -208,7 +213,9 @@ class Viewer(Painter):
 
     def __enter__(self): return self
     def __exit__(self, *_): self.close()
-    def _repr_html_(self): return f'<iframe src="{self.url}" width="100%" height="640" style="border:1px solid #ddd"></iframe><p>or in a tab: <a href="{self.url}" target="_blank">{self.url}</a></p>'
+    def _repr_html_(self):
+        return (f'<iframe src="{self.url}" width="100%" height="640" style="border:1px solid #ddd"></iframe>'
+                f'<p>or in a tab: <a href="{self.url}" target="_blank">{self.url}</a></p>')
 
 # %% ../../nbs/apps/viewer.ipynb #ef08efdc
 def in_jupyter() -> bool:
@@ -218,11 +225,11 @@ def in_jupyter() -> bool:
 def open_explorer(folder: str = "", size: int = 256, device="cpu") -> Explorer:
     "The explorer of an avatar's folder, or of the prior."
     from gphm.avatar.prior import load_prior
-    if folder: return Explorer(load_avatar(folder, device), size=size)
+    if folder: return Explorer(read_avatar(folder, device), size=size)
     model = load_prior(device=device)
     return Explorer(model, model.book, size)
 
-def main(folder: str = "", port: str = "8080"):
+def serve(folder: str = "", port: str = "8080"):
     "Show an avatar, or the prior, until interrupted."
     try:
         with Viewer(open_explorer(folder), port=int(port)) as viewer:
@@ -230,4 +237,4 @@ def main(folder: str = "", port: str = "8080"):
             viewer.wait()
     except GPHMError as e: raise SystemExit(f"gphm: {e}") from None
 
-if __name__ == "__main__" and "__file__" in globals(): main(*sys.argv[1:])
+if __name__ == "__main__" and "__file__" in globals(): serve(*sys.argv[1:])

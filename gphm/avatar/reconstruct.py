@@ -100,7 +100,7 @@ def avatar_losses(out, landmarks: Tensor, batch: Batch, ft: Finetune, step: int,
     return terms
 
 def frame_batch(data: FrameSet, rows, device) -> Batch:
-    "Rows driven by themselves, from their most frontal visible view."
+    "Rows driven by themselves, from the first view that sees the face."
     rows = torch.as_tensor(rows, device=device)
     views = data.visible[rows].float().argmax(1)
     return gather(data, rows, views[:, None], faces_at(data, rows, views), unit(data.nonface_images[rows, views]))

@@ -7,15 +7,14 @@ __all__ = ['SubjectWriter', 'CaptureWriter', 'tiny_capture']
 
 # %% ../../nbs/capture/contract.ipynb #0277f68b
 import hashlib, io, json, shutil
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
 from ..core.base import GPHMError, atomic_path, read_json, resolve, rng, write_json, writing
-from .files import FILES, FORMAT_VERSION, SURFACE, check_name, hash_files
-from .reader import Captures, Subject, open_captures
+from .files import HASHES_FILE, FORMAT_VERSION, SURFACE, check_name, hash_files
+from .reader import Captures, open_captures
 from ..geometry.camera import Camera, look_at, project
 
 # %% ../../nbs/capture/contract.ipynb #5e682751
@@ -85,12 +84,14 @@ class SubjectWriter:
             (self.folder/"truth").mkdir(exist_ok=True)
             with atomic_path(self.folder/"truth"/f"{id}.npz") as tmp: np.savez_compressed(tmp, **truth)
             for name in sorted(truth): self.hash.update(f"truth/{id} {name} ".encode() + np.ascontiguousarray(truth[name]).tobytes())
-        self.frames.append(dict(id=id, expression=str(expression), scale=pose[0], R=pose[1], t=pose[2]) | ({} if time is None else dict(time=round(float(time), 6))))
+        self.frames.append(dict(id=id, expression=str(expression), scale=pose[0], R=pose[1], t=pose[2])
+                           | ({} if time is None else dict(time=round(float(time), 6))))
 
     def add_surface(self, surface: dict):
         "Write the true surface of all frames (`synth.shape.surface`); a later `Subject.surface()` reads it."
         found = np.shape(surface["motion"])
-        if found[:1] != (len(self.frames),): raise GPHMError(f"the surface of subject {self.folder.name} has {found[0]} frames; {len(self.frames)} were expected")
+        if found[:1] != (len(self.frames),):
+            raise GPHMError(f"the surface of subject {self.folder.name} has {found[0]} frames; {len(self.frames)} were expected")
         with atomic_path(self.folder/SURFACE) as tmp: np.savez_compressed(tmp, **surface)
         for name in sorted(surface): self.hash.update(f"surface {name} ".encode() + np.ascontiguousarray(surface[name]).tobytes())
 
@@ -100,7 +101,7 @@ class SubjectWriter:
         self.hash.update((self.folder/"landmarks.npz").read_bytes())
         cameras = {k: v.to_json() for k, v in self.cameras.items()}
         lines = "".join(f"{h}  {name}\n" for name, h in hash_files(self.folder).items())
-        with atomic_path(self.folder/FILES) as tmp: tmp.write_text(lines)
+        with atomic_path(self.folder/HASHES_FILE) as tmp: tmp.write_text(lines)
         write_json(self.folder/"capture.json", dict(subject=self.folder.name, cameras=cameras, frames=self.frames,
                                                     content=self.hash.hexdigest(), **extra, **self.facts))
 
@@ -138,7 +139,7 @@ class CaptureWriter:
         missing = [s for s in subjects if not self.done(s)]
         if missing: raise GPHMError(f"{self.root}: subject {missing[0]} is not complete; write it before finish")
         sha = lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
-        hashes = {s: {n: sha(self.root/s/n) for n in ("capture.json", FILES) if (self.root/s/n).is_file()} for s in subjects}
+        hashes = {s: {n: sha(self.root/s/n) for n in ("capture.json", HASHES_FILE) if (self.root/s/n).is_file()} for s in subjects}
         write_json(self.root/"dataset.json", dict(self.head, subjects=subjects, splits=splits or {}, hashes=hashes))
         (self.root/"writing.json").unlink(missing_ok=True)
         return open_captures(self.root)
@@ -168,7 +169,8 @@ def tiny_capture(root, subjects=("anna", "bert"), stop=None, size=32, seed=0):
                 g = rng(seed, s, f)
                 X = torch.tensor(g.normal(0, .3, (68, 3)), dtype=torch.float32)
                 x2d = torch.stack([project(X, w2c[i], K)[0] for i in range(2)])
-                out.add_frame(f"{f:03d}", ["smile", "jaw", "blink"][f], scale=1.0, R=np.eye(3), t=np.zeros(3), landmarks_3d=X, landmarks_2d=x2d,
+                out.add_frame(f"{f:03d}", ["smile", "jaw", "blink"][f], scale=1.0, R=np.eye(3), t=np.zeros(3),
+                              landmarks_3d=X, landmarks_2d=x2d,
                               visible=[True, f > 0], images=g.integers(0, 255, (2, size, size, 3), dtype=np.uint8),
                               masks=g.integers(0, 2, (2, size, size)).astype(np.uint8)*255,
                               conditions=g.integers(0, 255, (2, 16, 16, 3), dtype=np.uint8)[:1 + (f > 0)],

@@ -14,7 +14,8 @@ from ..core.base import GPHMError
 
 # %% ../../nbs/capture/frame_file.ipynb #d9c4535b
 class FrameFile:
-    "T arrays of one shape on the disk. Indexing reads copies: an int gives one frame, a slice or an array of ints or bools several; further slices crop them."
+    """T arrays of one shape on the disk. Indexing reads copies: an int gives one frame, a slice or an array of ints or bools several;
+    further slices crop them."""
     def __init__(self, shape: tuple, # (T, ...)
                  dtype=np.uint8,
                  stored=None):   # the type on the disk, if it is another
@@ -27,14 +28,16 @@ class FrameFile:
 
     def __setitem__(self, i: int, frame: np.ndarray):
         frame = np.ascontiguousarray(frame, self.stored)
-        if frame.shape != self.shape[1:] or not 0 <= i < len(self): raise ValueError(f"frame {i} of shape {frame.shape} in a file of {self.shape}")
+        if frame.shape != self.shape[1:] or not 0 <= i < len(self):
+            raise ValueError(f"frame {i} of shape {frame.shape} in a file of {self.shape}")
         try:
             with self.lock:
                 self.file.seek(int(i)*self.bytes)
                 self.file.write(frame.tobytes())
                 self.file.flush()
         except OSError as e:
-            raise GPHMError(f"the temporary folder {tempfile.gettempdir()} has no room for {len(self)} frames of {self.bytes/1e6:.1f} MB ({e.strerror}); free some, set TMPDIR to another folder, or ask for fewer frames") from None
+            raise GPHMError(f"the temporary folder {tempfile.gettempdir()} has no room for {len(self)} frames of {self.bytes/1e6:.1f} MB "
+                            f"({e.strerror}); free some, set TMPDIR to another folder, or ask for fewer frames") from None
 
     def _one(self, i: int) -> np.ndarray:
         with self.lock:

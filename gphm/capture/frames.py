@@ -68,7 +68,8 @@ class FrameSet:
 
 # %% ../../nbs/capture/frames.ipynb #f3949481
 class Pictures:
-    "Stands for an array [N, C, ...] of pictures on disk; `x[n, c]` takes numbers or index tensors that broadcast, and reads those pictures with a few threads."
+    """Stands for an array [N, C, ...] of pictures on disk; `x[n, c]` takes numbers or index tensors that broadcast, and reads those
+    pictures with a few threads."""
     def __init__(self, shape: tuple, read, device="cpu", threads: int = 4): # read(n, c) -> array of shape[2:]
         self.shape, self.read, self.device, self.threads = tuple(shape), read, torch.device(device), threads
 
@@ -129,7 +130,8 @@ def _stack_head(picked: list, rows: list, C: int) -> dict:
     K, w2c = np.tile(np.eye(3), (len(picked), C, 1, 1)), np.tile(np.eye(4), (len(picked), C, 1, 1))
     for i, (s, _, names) in enumerate(picked):
         for c, name in enumerate(names): K[i, c], w2c[i, c] = s.cameras[name].K.numpy(), s.cameras[name].world_to_camera.numpy()
-    return dict(subject=np.array([r[0] for r in rows]), expression=np.array([expressions.index(s.expression_ids[f]) for _, s, f, _ in rows]),
+    return dict(subject=np.array([r[0] for r in rows]),
+                expression=np.array([expressions.index(s.expression_ids[f]) for _, s, f, _ in rows]),
                 scale=np.float32([p[0] for p in poses]), R=np.float32([p[1] for p in poses]), t=np.float32([p[2] for p in poses]),
                 K=K.astype(np.float32), world_to_camera=w2c.astype(np.float32), expression_names=tuple(expressions),
                 camera_valid=np.array([[c < len(names) for c in range(C)] for *_, names in picked]))
@@ -158,7 +160,9 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
     shapes = dict(images=(N, C, H, W, 3), masks=(N, C, H, W)) | ({"face_images": (N, C, face_size, face_size, 3)} if face_size else {}) \
              | ({"nonface_images": (N, C, nonface_size, nonface_size, 3)} if nonface_size else {})
     for kind, shape in shapes.items():
-        if on_disk: a[kind] = Pictures(shape, functools.partial(_read_picture, kind, rows=rows, marks=a["landmarks_2d"], visible=a["visible"], shape=shape[2:]))
+        if on_disk:
+            a[kind] = Pictures(shape, functools.partial(_read_picture, kind, rows=rows, marks=a["landmarks_2d"],
+                                                        visible=a["visible"], shape=shape[2:]))
         else: a[kind] = np.zeros(shape, np.uint8) if kind == "masks" else white(*shape)
 
     def fill(n):
@@ -185,7 +189,8 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
 
 # %% ../../nbs/capture/frames.ipynb #de1b896d
 def toy_frames(S=2, F=3, C=4, size=8, face=4) -> FrameSet:
-    "S made-up subjects with F frames seen by C cameras on an arc, for tests: every picture of frame n is filled with the number n; the last camera never sees the face."
+    """S toy subjects with F frames seen by C cameras on an arc, for tests: every picture of frame n is filled with the number n; the
+    last camera never sees the face."""
     N = S*F
     row = torch.arange(N, dtype=torch.uint8)
     visible = torch.ones(N, C, dtype=torch.bool); visible[:, -1] = False

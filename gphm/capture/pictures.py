@@ -55,7 +55,8 @@ def _open(path: Path) -> Image.Image:
     "A Pillow image; for HEIC the plugin is registered first."
     if path.suffix.lower() in HEIC:
         try: import pillow_heif
-        except ImportError: raise GPHMError(f"{path} is a HEIC picture, which needs pillow-heif: pip install pillow-heif; or save it as JPEG") from None
+        except ImportError:
+            raise GPHMError(f"{path} is a HEIC picture, which needs pillow-heif: pip install pillow-heif; or save it as JPEG") from None
         pillow_heif.register_heif_opener()
     return Image.open(path)
 
@@ -89,7 +90,8 @@ def read_picture(path, mode: str = "RGB", # "RGB", or "L" for grey
 def increasing(numbers: Iterable[int], count: int, what) -> list[int]:
     "Frame numbers as a checked list."
     numbers = [int(n) for n in numbers]
-    if any(b <= a for a, b in zip(numbers, numbers[1:])): raise GPHMError(f"frames {numbers[:8]} of {what} were asked for; increasing numbers were expected")
+    if any(b <= a for a, b in zip(numbers, numbers[1:])):
+        raise GPHMError(f"frames {numbers[:8]} of {what} were asked for; increasing numbers were expected")
     if numbers and not 0 <= numbers[0] <= numbers[-1] < count:
         raise GPHMError(f"frame {numbers[-1] if numbers[-1] >= count else numbers[0]} of {what} was asked for; it has {count}, from 0 on")
     return numbers

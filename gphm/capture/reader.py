@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from ..core.base import GPHMError, read_json, resolve
-from .files import FILES, FORMAT_VERSION, SUFFIXES, SURFACE, check_name, need_field, number_array, open_image, check_rotation, hash_files
+from .files import HASHES_FILE, FORMAT_VERSION, SUFFIXES, SURFACE
+from .files import check_name, check_rotation, hash_files, need_field, number_array, open_image
 from ..geometry.camera import Camera
 
 # %% ../../nbs/capture/reader.ipynb #3dec7927
@@ -32,7 +33,8 @@ class Subject:
     files: dict = field(repr=False, default_factory=dict)   # {(kind, frame, camera or k): Path}
     times: dict = field(repr=False, default_factory=dict)   # {frame: seconds from the first frame of the clip}; empty where nobody knows
     clip: dict = field(repr=False, default_factory=dict)    # of the clip that it was cut from: rate "30000/1001", seconds
-    points: np.ndarray | None = field(repr=False, default=None)  # [F, C, 478, 3] float32, the tracker's, pixels; 0 where not found; None: nobody has looked
+    # [F, C, 478, 3] float32, the tracker's, pixels; 0 where not found; None: nobody has looked
+    points: np.ndarray | None = field(repr=False, default=None)
     found: np.ndarray | None = field(repr=False, default=None)   # [F, C] bool, the tracker found the face
     condition_points: np.ndarray | None = field(repr=False, default=None)  # [F, K, 478, 3] float32, those of the conditions, pixels; NaN where not found
 
@@ -62,18 +64,22 @@ class Subject:
         if not path.is_file(): return {}
         try:
             with np.load(path) as file: return {k: file[k] for k in file.files}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e: raise GPHMError(f"{path} is damaged ({e}); delete its subject and make it again") from None
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e:
+            raise GPHMError(f"{path} is damaged ({e}); delete its subject and make it again") from None
 
     def surface(self) -> dict:
-        """The true surface of a synthetic person (`synth.shape.surface`), canonical frame: neutral [V, 3], vertices [F, V, 3] float32, region [V], names of the regions,
-        ids [V]; empty where none was stored."""
+        """The true surface of a synthetic person (`synth.shape.surface`), canonical frame: neutral [V, 3], vertices [F, V, 3] float32,
+        region [V], names of the regions, ids [V]; empty where none was stored."""
         path = self.path/SURFACE
         if not path.is_file(): return {}
         try:
             with np.load(path, allow_pickle=False) as file: out = {k: file[k] for k in file.files}
             found, V = out["motion"].shape, len(out["neutral"])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e: raise GPHMError(f"{path} is damaged ({e}); delete its subject and make it again") from None
-        if found != (len(self.frames), V, 3): raise GPHMError(f"{path}: motion has shape {found}; {(len(self.frames), V, 3)} was expected; delete its subject and make it again")
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e:
+            raise GPHMError(f"{path} is damaged ({e}); delete its subject and make it again") from None
+        if found != (len(self.frames), V, 3):
+            raise GPHMError(f"{path}: motion has shape {found}; {(len(self.frames), V, 3)} was expected; "
+                            "delete its subject and make it again")
         return {k: v for k, v in out.items() if k != "motion"} | dict(vertices=out["neutral"] + out["motion"].astype(np.float32))
 
 # %% ../../nbs/capture/reader.ipynb #82233a26
@@ -116,8 +122,8 @@ def _read_cameras(record, path):
         check_rotation(w2c[:3, :3], path, f"{what}.world_to_camera")
         rows = max(abs(K[2] - [0, 0, 1]).max(), abs(w2c[3] - [0, 0, 0, 1]).max())
         if K[0, 0] <= 0 or K[1, 1] <= 0 or (size < 1).any() or rows > 1e-9:
-            raise GPHMError(f"{path}: {what} is not a pinhole camera; positive focal lengths and size, a last row 0 0 1 of K and 0 0 0 1 of "
-                            "world_to_camera were expected")
+            raise GPHMError(f"{path}: {what} is not a pinhole camera; positive focal lengths and size, "
+                            "a last row 0 0 1 of K and 0 0 0 1 of world_to_camera were expected")
         cameras[name] = Camera.from_json(dict(raw, image_size=[int(v) for v in size]))
     if not cameras: raise GPHMError(f"{path}: cameras is empty; at least one was expected")
     return cameras
@@ -147,7 +153,8 @@ def _read_points(path, F, C):
     for name, shape in dict(points=(F, C, 478, 3), found=(F, C)).items():
         found = need_field(arrays, name, path, name).shape
         if found != shape: raise GPHMError(f"{path}: {name} has shape {found}; {shape} was expected")
-    if not np.isfinite(arrays["points"].astype(np.float64)).all(): raise GPHMError(f"{path}: points holds NaN or infinity; finite numbers were expected (zeros where not found)")
+    if not np.isfinite(arrays["points"].astype(np.float64)).all():
+        raise GPHMError(f"{path}: points holds NaN or infinity; finite numbers were expected (zeros where not found)")
     more = arrays.get("condition_points")
     if more is not None and (len(more) != F or more.shape[2:] != (478, 3)): raise GPHMError(f"{path}: condition_points has shape {more.shape}; ({F}, K, 478, 3) was expected")
     return arrays["points"].astype(np.float32), arrays["found"].astype(bool), None if more is None else more.astype(np.float32)
@@ -179,7 +186,8 @@ def _read_subject(folder, name, check):
         if check == "full" or frame == first: jobs.append((p, None if kind == "conditions" else cameras[k].image_size))
     with ThreadPoolExecutor(4) as pool: list(pool.map(lambda job: open_image(*job, decode=check == "full"), jobs))
     clip = {k: record[k] for k in ("rate", "seconds") if k in record}
-    return Subject(folder, name, cameras, list(poses), expressions, poses, *landmarks, files, times if len(times) == len(poses) else {}, clip,
+    return Subject(folder, name, cameras, list(poses), expressions, poses, *landmarks, files,
+                   times if len(times) == len(poses) else {}, clip,
                    *_read_points(folder/"points.npz", len(poses), len(cameras)))
 
 # %% ../../nbs/capture/reader.ipynb #f9feb766
@@ -201,14 +209,15 @@ def _check_splits(splits, members, path):
 def _check_hashes(folder, hashes):
     "Every file must be the one that was written; captures of other makers may lack the list."
     for name, h in hashes.items():
-        if hashlib.sha256((folder/name).read_bytes()).hexdigest() != h: raise GPHMError(f"{folder/name} was changed since it was written; make the capture again")
-    if FILES not in hashes: return
-    listed = dict(line.split("  ", 1)[::-1] for line in (folder/FILES).read_text().splitlines())
+        if hashlib.sha256((folder/name).read_bytes()).hexdigest() != h:
+            raise GPHMError(f"{folder/name} was changed since it was written; make the capture again")
+    if HASHES_FILE not in hashes: return
+    listed = dict(line.split("  ", 1)[::-1] for line in (folder/HASHES_FILE).read_text().splitlines())
     found = hash_files(folder)
     for name in sorted({*listed, *found}):
         if listed.get(name) != found.get(name):
-            raise GPHMError(f"{folder/name} {'is missing' if name not in found else 'was added' if name not in listed else 'was changed'} since the capture was written; "
-                            "make it again")
+            raise GPHMError(f"{folder/name} {'is missing' if name not in found else 'was added' if name not in listed else 'was changed'} "
+                            "since the capture was written; make it again")
 
 def open_captures(root,          # folder with dataset.json
                   check="quick", # "quick", or "full": decode every picture, compare every file with its hash

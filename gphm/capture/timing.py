@@ -25,8 +25,8 @@ class Timing:
 def timing_of(subject, # `capture.reader.Subject`
               names=None, # frames, in order; None: all
               ) -> Timing | None:
-    """The timing of frames of one subject, or None where its capture keeps no times. All frames last as long as their clip, from its first frame to its end; a part begins with its own first frame
-    and ends where the next frame of the capture begins."""
+    """The timing of frames of one subject, or None where its capture keeps no times. All frames last as long as their clip, from its
+    first frame to its end; a part begins with its own first frame and ends where the next frame of the capture begins."""
     names = list(subject.frames if names is None else names)
     if not names or any(n not in subject.times for n in names): return None
     times = [subject.times[n] for n in names]

@@ -7,7 +7,7 @@ __all__ = ['VIDEOS', 'NEAR', 'open_container', 'VideoIndex', 'index_video', 'exa
            'square_size', 'open_video', 'read', 'video_reader', 'probe_video']
 
 # %% ../../nbs/capture/video.ipynb #8c0fea77
-import functools, struct
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,7 +28,8 @@ def open_container(path: Path):
     if not path.is_file(): raise GPHMError(f"{path} does not exist; a video was expected there")
     try: container = av.open(str(path))
     except (av.error.FFmpegError, OSError, ValueError) as e:
-        what = "is empty" if path.stat().st_size == 0 else f"is not a video that FFmpeg can read ({getattr(e, 'strerror', '') or type(e).__name__})"
+        said = getattr(e, "strerror", "") or type(e).__name__
+        what = "is empty" if path.stat().st_size == 0 else f"is not a video that FFmpeg can read ({said})"
         raise GPHMError(f"{path} {what}; give an mp4, mov, webm or mkv file, a folder of pictures or a picture") from None
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic and s.codec_context is not None]
     if streams: return container, streams[0]
@@ -56,7 +57,8 @@ def index_video(path: Path) -> VideoIndex | None:
     order = np.argsort(stamps)
     is_key = np.array([k for _, k, _ in packets])[order]
     if not is_key[0]: return None
-    return VideoIndex(np.array(stamps)[order], np.maximum.accumulate(np.where(is_key, np.arange(len(order)), 0)), int(packets[order[-1]][2] or 0), hidden)
+    return VideoIndex(np.array(stamps)[order], np.maximum.accumulate(np.where(is_key, np.arange(len(order)), 0)),
+                      int(packets[order[-1]][2] or 0), hidden)
 
 # %% ../../nbs/capture/video.ipynb #99eafd4d
 def exact_rate(times: np.ndarray,         # [T] seconds
@@ -121,8 +123,10 @@ class Video:
     def facts(self) -> dict:
         "What was found, in words for a report: name -> value; only what is unusual, and the rate."
         exchange, x, y = self.turn
-        degrees = {(False, False): 0, (True, True): 180}.get((x, y)) if not exchange else {(True, False): 90, (False, True): 270}.get((x, y))
-        out = dict(size=f"{self.size[1]}x{self.size[0]}", frames=len(self), rate=str(self.rate), seconds=round(self.duration, 3), codec=self.codec)
+        upright, lying = {(False, False): 0, (True, True): 180}, {(True, False): 90, (False, True): 270}
+        degrees = (lying if exchange else upright).get((x, y))
+        out = dict(size=f"{self.size[1]}x{self.size[0]}", frames=len(self), rate=str(self.rate),
+                   seconds=round(self.duration, 3), codec=self.codec)
         if degrees: out["rotation"] = f"{degrees} degrees clockwise"
         if degrees is None: out["mirror"] = "mirrored" + (" and turned" if exchange else "")
         if self.aspect != 1: out["aspect"] = str(self.aspect)
@@ -133,7 +137,8 @@ class Video:
 def _decoder(stream):
     "VP8 and VP9 keep their alpha in a second stream that FFmpeg's own decoder leaves out."
     name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
-    if name is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1" or name not in av.codecs_available: return stream.codec_context
+    if name is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1" or name not in av.codecs_available:
+        return stream.codec_context
     return av.CodecContext.create(name, "r")
 
 def _decoded(container, stream, damaged: list) -> Iterator:
@@ -167,7 +172,8 @@ def _joined(frames: Iterator, stream) -> Iterator:
     for frame in frames:
         if graph is None:
             graph = av.filter.Graph()
-            graph.link_nodes(graph.add_buffer(template=stream), graph.add("bwdif", mode="send_frame", deint="all"), graph.add("buffersink")).configure()
+            graph.link_nodes(graph.add_buffer(template=stream), graph.add("bwdif", mode="send_frame", deint="all"),
+                             graph.add("buffersink")).configure()
         graph.push(frame)
         yield from _pulled(graph, stream)
     if graph is not None:
@@ -182,7 +188,9 @@ def _pulled(graph, stream):
         yield frame
 
 def _pixels(frame, video: Video) -> np.ndarray: # uint8 [H, W, 3] as shown
-    if video.colours: frame = _filtered(frame, [("lut3d", dict(file=str(colour_cube(*video.colours)), interp="tetrahedral")), ("format", dict(pix_fmts="rgb24"))])
+    if video.colours:
+        frame = _filtered(frame, [("lut3d", dict(file=str(colour_cube(*video.colours)), interp="tetrahedral")),
+                                  ("format", dict(pix_fmts="rgb24"))])
     if video.transparent and has_alpha(frame):
         rgba = frame.to_ndarray(format="rgba").astype(np.uint16)
         pixels = ((rgba[..., :3]*rgba[..., 3:] + 255*(255 - rgba[..., 3:]) + 127)//255).astype(np.uint8)
@@ -216,7 +224,8 @@ def open_video(path) -> Video:
     turn, stored = orientation(_matrix(first)), (first.height, first.width)
     h, w = square_size(stored, aspect)
     duration = float(times[-1]) + (last if 0 < last < 10*max(float(times[-1]), 1.) else 1/float(rate))
-    return Video(path, (w, h) if turn[0] else (h, w), stored, turn, aspect, encoding(first.color_trc, first.color_primaries), bool(first.interlaced_frame), has_alpha(first), codec,
+    return Video(path, (w, h) if turn[0] else (h, w), stored, turn, aspect, encoding(first.color_trc, first.color_primaries),
+                 bool(first.interlaced_frame), has_alpha(first), codec,
                  times, rate, variable, duration, float(index.stamps[0]*tick) if index else 0., sound,
                  max(len(times), count - (index.hidden if index else 0)), index)
 
@@ -245,10 +254,12 @@ def read(video: Video, numbers: Iterable[int] | None = None, # increasing; None:
                 at = at + 1 if index is None else int(np.searchsorted(index.stamps, frame.pts))
                 if strict and damaged: break
             if at == n and frame is not None and not (strict and damaged): yield n, _pixels(frame, video)
-            elif strict and at > n and not damaged: raise GPHMError(f"frame {n} of {path} cannot be decoded; write the video anew with ffmpeg")
+            elif strict and at > n and not damaged:
+                raise GPHMError(f"frame {n} of {path} cannot be decoded; write the video anew with ffmpeg")
             elif strict: raise GPHMError(f"{path} breaks off before frame {n} of {video.promised}; unpack or download it again")
             else: missing.append(n)
-    if not strict and video.promised > 1.05*count + 1: log.warning(f"{path.name} breaks off after {count} of {video.promised} frames; these are used")
+    if not strict and video.promised > 1.05*count + 1:
+        log.warning(f"{path.name} breaks off after {count} of {video.promised} frames; these are used")
     if missing:
         why = f"{missing[-1] - missing[0] + 1} frames from {missing[0]} on" if len(missing) > 1 else f"frame {missing[0]}"
         log.warning(f"{path.name}: {len(missing)} of {len(numbers)} frames are damaged or missing ({why}); the others are used")

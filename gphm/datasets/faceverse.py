@@ -30,7 +30,8 @@ class _Person:
 
     def load(self, frame: int) -> Scan:
         scan = upright(self.paths[frame], self.axes)
-        if self.metres is None: self.metres = place_by_outline((scan if frame == 0 else upright(self.paths[0], self.axes)).vertices.numpy())[0]
+        if self.metres is None:
+            self.metres = place_by_outline((scan if frame == 0 else upright(self.paths[0], self.axes)).vertices.numpy())[0]
         return scan.moved(*place_by_outline(scan.vertices.numpy(), self.metres))
 
 def open_faceverse(root, subjects=None,  # names such as "001", or how many
@@ -49,6 +50,8 @@ def open_faceverse(root, subjects=None,  # names such as "001", or how many
     out = []
     for name, scans in sorted(people.items()):
         person = _Person(list(scans.values()), metres, axes)
-        out.append(scan_recording("FaceVerse", name, "scans", [lambda k=k, p=person: p.load(k) for k in range(len(scans))], views, size, device,
-                                  licence="FaceVerse agreement: non-commercial research only, not for redistribution, eyes blurred in publications", facts=dict(expressions=list(scans))))
+        out.append(scan_recording("FaceVerse", name, "scans", [lambda k=k, p=person: p.load(k) for k in range(len(scans))],
+                                  views, size, device,
+                                  licence="FaceVerse agreement: non-commercial research only, "
+                                          "not for redistribution, eyes blurred in publications", facts=dict(expressions=list(scans))))
     return choose(out, subjects, takes)

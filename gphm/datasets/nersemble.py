@@ -10,11 +10,11 @@ import functools, re
 from dataclasses import replace
 from pathlib import Path
 import cv2
-import numpy as np
 import torch
-from ..core.base import GPHMError, log, read_json, resolve
-from .nersemble_files import (ACCESS, FPS, LICENCE, SERIALS, calibration_file, colour_correction, facts_of, media, participants, plain_name, plate_file, read_calibration, scale_intrinsics,
-                                       takes_of)
+from ..core.base import GPHMError, log, resolve
+from .nersemble_files import NERSEMBLE_ACCESS, FPS, NERSEMBLE_LICENCE, SERIALS
+from .nersemble_files import (calibration_file, colour_correction, facts_of, media, participants, sequence_name, plate_file,
+                                           read_calibration, scale_intrinsics, takes_of)
 from .recordings import Recording, View, choose
 from .spread import spread_frames
 from ..capture.pictures import picture_reader, read_picture
@@ -27,7 +27,9 @@ def _reader(source, size: tuple, correct=None, mode: str = "RGB"):
     opened = functools.cache(lambda: video_reader(source) if isinstance(source, Path) else picture_reader(source, FPS, mode))
     def read(numbers):
         inner, _, _, found = opened()
-        if found != size and mode == "RGB": raise GPHMError(f"{source if isinstance(source, Path) else source[0]} has {found[1]}x{found[0]} pixels, other cameras of the take {size[1]}x{size[0]}; download it again")
+        if found != size and mode == "RGB":
+            raise GPHMError(f"{source if isinstance(source, Path) else source[0]} has {found[1]}x{found[0]} pixels, "
+                            f"other cameras of the take {size[1]}x{size[0]}; download it again")
         for image in inner(numbers):
             if mode == "L":
                 image = image if image.ndim == 2 else image[..., 0]
@@ -48,43 +50,52 @@ def _length(source) -> tuple[int, float]:
     stated = re.search(r"(\d+(?:\.\d+)?)fps", source[0].parent.name)
     return len(source), float(stated[1]) if stated else FPS
 
-def open_take(root: Path, who: str, sequence: str, folder: Path, calibration: tuple, correct_colours: bool = False, cameras=None) -> tuple[Recording | None, list[str]]:
+def open_take(root: Path, who: str, sequence: str, folder: Path, calibration: tuple, correct_colours: bool = False,
+              cameras=None) -> tuple[Recording | None, list[str]]:
     "One take (None: no camera is left), and what was left out."
     poses, intrinsics = calibration
     files, mattes = media(folder)
-    wanted = [s for s in sorted({*poses, *files}, key=lambda s: (SERIALS.index(s) if s in SERIALS else 99, s)) if cameras is None or s in cameras]
+    wanted = [s for s in sorted({*poses, *files}, key=lambda s: (SERIALS.index(s) if s in SERIALS else 99, s))
+              if cameras is None or s in cameras]
     lacking = {why: [s for s in wanted if s not in where] for why, where in (("no video", files), ("no calibration", poses))}
-    said = [f"{len(names)} of {len(wanted)} cameras have {why} ({', '.join(names[:3])}{', …' if names[3:] else ''})" for why, names in lacking.items() if names]
+    said = [f"{len(names)} of {len(wanted)} cameras have {why} ({', '.join(names[:3])}{', …' if names[3:] else ''})"
+            for why, names in lacking.items() if names]
     lengths = {}
     for s in wanted:
         try: lengths |= {s: _length(files[s])} if s in files and s in poses else {}
         except GPHMError as e: said.append(str(e).replace(f"{root}/", ""))
     if not lengths: return None, said
     count, fps = min(n for n, _ in lengths.values()), next(iter(lengths.values()))[1]
-    if count < (most := max(n for n, _ in lengths.values())): said.append(f"cameras have {count} to {most} frames, of which the last {most - count} are not used")
+    if count < (most := max(n for n, _ in lengths.values())):
+        said.append(f"cameras have {count} to {most} frames, of which the last {most - count} are not used")
     first = files[next(iter(lengths))]
     size = (video_reader(first) if isinstance(first, Path) else picture_reader(first))[3]
     views = {}
     for s in lengths:
         correct, plate = colour_correction(root, who, sequence, s) if correct_colours else None, plate_file(root, who, s)
-        camera = Camera(torch.tensor(poses[s], dtype=torch.float32), torch.tensor(scale_intrinsics(intrinsics[s], size), dtype=torch.float32), size)
-        views[s] = View(_reader(files[s], size, correct), camera, None if plate is None else _plate(plate, size, correct), _reader(mattes[s], size, mode="L") if s in mattes else None)
-    return Recording("NeRSemble", who, plain_name(sequence), views, count, fps, LICENCE, dict(sequence=sequence)), said
+        camera = Camera(torch.tensor(poses[s], dtype=torch.float32),
+                        torch.tensor(scale_intrinsics(intrinsics[s], size), dtype=torch.float32), size)
+        views[s] = View(_reader(files[s], size, correct), camera, None if plate is None else _plate(plate, size, correct),
+                        _reader(mattes[s], size, mode="L") if s in mattes else None)
+    return Recording("NeRSemble", who, sequence_name(sequence), views, count, fps, NERSEMBLE_LICENCE, dict(sequence=sequence)), said
 
 # %% ../../nbs/datasets/nersemble.ipynb #4a9efc98
 def open_nersemble(root, subjects=None,  # participants ("017", …), or how many
                    takes=None,           # sequences ("EXP-1-head", …)
                    cameras=None,         # serial numbers
-                   moments: int = 0,     # of each person, spread evenly over all takes (see data.spread; the paper takes about 800); 0: all
+                   person_frames: int = 0,  # of each person, spread evenly over all takes (the paper takes about 800); 0: all
                    correct_colours: bool = False) -> list[Recording]:
     "The takes of a NeRSemble folder, in any of its layouts. Views without a video are left out, with a line that says so."
     root = resolve(root)
-    if not root.is_dir(): raise GPHMError(f"{root} does not exist; the folder of the NeRSemble dataset was expected ({ACCESS})")
+    if not root.is_dir(): raise GPHMError(f"{root} does not exist; the folder of the NeRSemble dataset was expected ({NERSEMBLE_ACCESS})")
     people = participants(root)
-    if not people: raise GPHMError(f"{root} is no NeRSemble folder: participants such as 017, or sequence_EXP-1-head_part-1/017, were expected in it ({ACCESS})")
-    names = None if takes is None else [plain_name(t) for t in takes]
+    if not people:
+        raise GPHMError(f"{root} is no NeRSemble folder: participants such as 017, "
+                        f"or sequence_EXP-1-head_part-1/017, were expected in it ({NERSEMBLE_ACCESS})")
+    names = None if takes is None else [sequence_name(t) for t in takes]
     missing = [s for s in (subjects if isinstance(subjects, (list, tuple)) else ()) if s not in people]
-    if missing: raise GPHMError(f"participant {missing[0]!r} is not in {root}; there are {', '.join(people[:12])}{', …' if people[12:] else ''}")
+    if missing:
+        raise GPHMError(f"participant {missing[0]!r} is not in {root}; there are {', '.join(people[:12])}{', …' if people[12:] else ''}")
     out = []
     for who in people:
         if subjects is not None and not isinstance(subjects, int) and who not in subjects: continue
@@ -92,13 +103,17 @@ def open_nersemble(root, subjects=None,  # participants ("017", …), or how man
         calibration, said = read_calibration(calibration_file(root, who)), {}
         facts = facts_of(root, who)
         for sequence, folder in takes_of(root, who).items():
-            if names is not None and plain_name(sequence) not in names: continue
+            if names is not None and sequence_name(sequence) not in names: continue
             take, lines = open_take(root, who, sequence, folder, calibration, correct_colours, cameras)
             for line in lines: said.setdefault(line, []).append(sequence)
             if take is not None: out.append(replace(take, facts=take.facts | facts))
-        for line, where in said.items(): log.info(f"NeRSemble {who}, {where[0]}{f' and {len(where) - 1} more' if where[1:] else ''}: {line}; left out")
+        for line, where in said.items():
+            log.info(f"NeRSemble {who}, {where[0]}{f' and {len(where) - 1} more' if where[1:] else ''}: {line}; left out")
     if not out:
-        asked = "".join(f" {what} {', '.join(map(str, names))}" for what, names in (("of participants", subjects if isinstance(subjects, (list, tuple)) else None), ("in sequences", takes), ("by cameras", cameras)) if names is not None)
-        raise GPHMError(f"{root} holds no video{asked}; files named cam_<serial>.mp4 were expected in the folders of the sequences: download them, or choose others")
+        asked = "".join(f" {what} {', '.join(map(str, names))}"
+                        for what, names in (("of participants", subjects if isinstance(subjects, (list, tuple)) else None),
+                                            ("in sequences", takes), ("by cameras", cameras)) if names is not None)
+        raise GPHMError(f"{root} holds no video{asked}; files named cam_<serial>.mp4 were expected in the folders of the sequences: "
+                        "download them, or choose others")
     out = choose(out, subjects, names, cameras)
-    return spread_frames(out, moments) if moments else out
+    return spread_frames(out, person_frames) if person_frames else out

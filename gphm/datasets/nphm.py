@@ -15,14 +15,19 @@ from .recordings import Recording, choose
 from .scans import Scan, load_scan, mesh_points, place_by_landmarks, place_by_outline, scan_recording
 
 # %% ../../nbs/datasets/nphm.ipynb #7cd14676
-BAD_SCANS = {79: (16, 17, 18, 19, 20), 85: (2,), 88: (19,), 100: (0,), 106: (20,), 125: (1, 4, 5), 194: (1,), 261: (19,), 292: (9,), 298: (23, 24, 25, 26), 305: (9,), 312: (9,), 315: (14,), 345:
-    (12,), 360: (6, 14), 362: (20,), 363: (1,), 401: (4,), 409: (11,), 415: (3,), 418: (3, 9, 11), 447: (6,), 461: (2,), 483: (5,), 502: (9, 10), 503: (3,), 508: (5, 8, 20), 511: (9, 21), 518:
-    (0,), 532: (9,), 535: (21,), 541: (20,), 545: (7, 8), 548: (22,), 549: (5,)}
-NEW_HAIR = {28: (7, 13), 46: (14,), 73: (1, 19), 74: (1,), 84: (4, 8), 108: (14,), 125: (4,), 147: (1,), 194: (3,), 195: (0,), 244: (0, 1), 316: (0, 2), 389: (0,), 402: (0,), 405: (1,), 425: (0,),
-    452: (0,), 476: (0, 7), 501: (22,), 545: (22,)}
-REGISTRATION_68 = np.array([2212, 3060, 3485, 3384, 3386, 3389, 3418, 3395, 3414, 3598, 3637, 3587, 3582, 3580, 3756, 2012, 730, 1984, 3157, 335, 3705, 3684, 3851, 3863, 16, 2138, 571, 3553, 3561,
-    3501, 3526, 2748, 2792, 3556, 1675, 1612, 2437, 2383, 2494, 3632, 2278, 2296, 3833, 1343, 1034, 1175, 884, 829, 2715, 2813, 2774, 3543, 1657, 1696, 1579, 1795, 1865, 3503, 2948, 2898, 2845,
-    2785, 3533, 1668, 1730, 1669, 3509, 2786])
+BAD_SCANS = {
+    79: (16, 17, 18, 19, 20), 85: (2,), 88: (19,), 100: (0,), 106: (20,), 125: (1, 4, 5), 194: (1,), 261: (19,), 292: (9,),
+    298: (23, 24, 25, 26), 305: (9,), 312: (9,), 315: (14,), 345: (12,), 360: (6, 14), 362: (20,), 363: (1,), 401: (4,), 409: (11,),
+    415: (3,), 418: (3, 9, 11), 447: (6,), 461: (2,), 483: (5,), 502: (9, 10), 503: (3,), 508: (5, 8, 20), 511: (9, 21), 518: (0,),
+    532: (9,), 535: (21,), 541: (20,), 545: (7, 8), 548: (22,), 549: (5,)}
+NEW_HAIR = {
+    28: (7, 13), 46: (14,), 73: (1, 19), 74: (1,), 84: (4, 8), 108: (14,), 125: (4,), 147: (1,), 194: (3,), 195: (0,), 244: (0, 1),
+    316: (0, 2), 389: (0,), 402: (0,), 405: (1,), 425: (0,), 452: (0,), 476: (0, 7), 501: (22,), 545: (22,)}
+REGISTRATION_68 = np.array([
+    2212, 3060, 3485, 3384, 3386, 3389, 3418, 3395, 3414, 3598, 3637, 3587, 3582, 3580, 3756, 2012, 730,      # jaw
+    1984, 3157, 335, 3705, 3684, 3851, 3863, 16, 2138, 571, 3553, 3561, 3501, 3526, 2748, 2792, 3556,         # brows, nose
+    1675, 1612, 2437, 2383, 2494, 3632, 2278, 2296, 3833, 1343, 1034, 1175,                                   # eyes
+    884, 829, 2715, 2813, 2774, 3543, 1657, 1696, 1579, 1795, 1865, 3503, 2948, 2898, 2845, 2785, 3533, 1668, 1730, 1669, 3509, 2786])
 
 # %% ../../nbs/datasets/nphm.ipynb #12faab11
 def load_nphm(folder) -> Scan:
@@ -54,9 +59,13 @@ def open_nphm(root, subjects=None,       # names such as "017", or how many
         number, hair = int(person.name), {}
         for p in digits(person):
             e = int(p.name)
-            if e not in BAD_SCANS.get(number, ()) and (p/"scan.ply").is_file(): hair.setdefault(sum(e > last for last in NEW_HAIR.get(number, ())), []).append(p)
+            if e not in BAD_SCANS.get(number, ()) and (p/"scan.ply").is_file():
+                hair.setdefault(sum(e > last for last in NEW_HAIR.get(number, ())), []).append(p)
         for style, folders in sorted(hair.items()):
             out.append(scan_recording("NPHM", person.name, f"hair{style}", [lambda p=p: load_nphm(p) for p in folders], views, size, device,
-                                      licence="NPHM terms of service: research only, not for redistribution", facts=dict(expressions=[p.name for p in folders])))
-    if not out: raise GPHMError(f"{root} holds no scans of NPHM; <subject>/<expression>/scan.ply with numbers for both, such as 017/000/scan.ply, was expected")
+                                      licence="NPHM terms of service: research only, not for redistribution",
+                                      facts=dict(expressions=[p.name for p in folders])))
+    if not out:
+        raise GPHMError(f"{root} holds no scans of NPHM; <subject>/<expression>/scan.ply with numbers for both, "
+                        "such as 017/000/scan.ply, was expected")
     return choose(out, subjects, takes)

@@ -17,13 +17,14 @@ from ..geometry.camera import Camera
 class View:
     "What one camera saw during a take."
     read: Callable[[Iterable[int]], Iterator[np.ndarray]]                 # increasing frame numbers -> [H, W, 3] uint8
-    camera: Camera | None = None                                          # known calibration, metres, pixels of `read`; None: one camera, nothing known
+    # known calibration, metres, pixels of `read`; None: one camera, nothing known
+    camera: Camera | None = None
     plate: Callable[[], np.ndarray] | None = None                         # the room without the person, [H, W, 3] uint8
     mattes: Callable[[Iterable[int]], Iterator[np.ndarray]] | None = None # known alpha, [H, W] uint8: rendered scans, published mattes
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    "One person, one take; frame n is the same moment in all views."
+    "One person, one take; frame n is the same instant in all views."
     dataset: str
     subject: str             # letters, digits, "-", "_"; several takes of a person have one name
     take: str
@@ -36,14 +37,17 @@ class Recording:
     def __post_init__(self):
         if not self.views: raise GPHMError(f"{self.dataset} {self.subject}/{self.take} has no camera")
         known = [v.camera is not None for v in self.views.values()]
-        if len(known) > 1 and not all(known): raise GPHMError(f"{self.dataset} {self.subject}/{self.take}: {known.count(False)} of {len(known)} cameras have no calibration; several views need one each")
+        if len(known) > 1 and not all(known):
+            raise GPHMError(f"{self.dataset} {self.subject}/{self.take}: {known.count(False)} of {len(known)} "
+                            "cameras have no calibration; several views need one each")
         if self.count < 1: raise GPHMError(f"{self.dataset} {self.subject}/{self.take} has no frames")
 
     def only(self, cameras: Iterable[str]) -> "Recording":
         "The same take seen by some of its cameras."
         cameras = list(cameras)
         missing = [c for c in cameras if c not in self.views]
-        if missing: raise GPHMError(f"{self.dataset} {self.subject}/{self.take} has no camera {missing[0]!r}; it has {', '.join(self.views)}")
+        if missing:
+            raise GPHMError(f"{self.dataset} {self.subject}/{self.take} has no camera {missing[0]!r}; it has {', '.join(self.views)}")
         return replace(self, views={c: self.views[c] for c in cameras})
 
 def choose(recordings: list[Recording], subjects=None, # names, or how many
@@ -53,7 +57,8 @@ def choose(recordings: list[Recording], subjects=None, # names, or how many
         if wanted is None: return found
         if isinstance(wanted, int): return found[:wanted]
         missing = [w for w in wanted if w not in found]
-        if missing: raise GPHMError(f"{what} {missing[0]!r} was not found; there are {', '.join(found[:12])}{', …' if len(found) > 12 else ''}")
+        if missing:
+            raise GPHMError(f"{what} {missing[0]!r} was not found; there are {', '.join(found[:12])}{', …' if len(found) > 12 else ''}")
         return list(wanted)
     unique = lambda x: list(dict.fromkeys(x))
     people = some(unique(r.subject for r in recordings), subjects, "subject")

@@ -16,7 +16,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from ..core.base import GPHMError, asset, read_json
 from .metrics import box_mask, psnr, score_frames
 from ..model.perceptual import Lpips
-from ..tracking.signals import BROWS, JITTER, MOVES, SIGNALS, align_points, signals, split_frames, spread, track_pictures
+from ..tracking.signals import BROW_POINTS, MOVES, align_points, signals, signal_spread, track_pictures
 
 # %% ../../nbs/evaluation/expression.ipynb #0d1b9c87
 def compare_signals(truth: dict,  # name -> [T], NaN where no face was found
@@ -29,7 +29,7 @@ def compare_signals(truth: dict,  # name -> [T], NaN where no face was found
         t, r = np.asarray(t, np.float64), np.asarray(render[name], np.float64)
         if t.shape != r.shape:
             raise GPHMError(f"the signal {name} has {len(t)} frames in the truth and {len(r)} in the render; the same frames were expected")
-        size, both = spread(t), np.isfinite(t) & np.isfinite(r)
+        size, both = signal_spread(t), np.isfinite(t) & np.isfinite(r)
         t, r = t[both], r[both]
         out[name] = dict(corr=None, slope=None, r2=None, spread=size)
         if len(t) < 3 or size < least[name] or t.std() == 0: continue
@@ -44,7 +44,7 @@ def part_points() -> dict: # name -> indices among the 478
     parts = read_json(asset("face_parts.json"))
     below = 46, 53, 52, 65, 55, 276, 283, 282, 295, 285
     lids = parts["left_eye"]["points"][:16] + parts["right_eye"]["points"][:16]
-    return dict(mouth=parts["lips"]["points"][:40], lids=lids, brows=[*BROWS, *below], iris=list(range(468, 478)))
+    return dict(mouth=parts["lips"]["points"][:40], lids=lids, brows=[*BROW_POINTS, *below], iris=list(range(468, 478)))
 
 def akd(truth: np.ndarray,  # [N, 478, 3] pixels, NaN where no face was found
         render: np.ndarray, # the same shape

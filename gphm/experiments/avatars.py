@@ -12,8 +12,8 @@ import shutil
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 import numpy as np, torch
-from ..avatar.avatar import Avatar, load_avatar
-from ..avatar.pipeline import reconstruct
+from ..avatar.avatar import Avatar, read_avatar
+from ..avatar.pipeline import make_avatar
 from ..avatar.reconstruct import PAPER
 from ..avatar.reenactment import drive_codes
 from ..avatar.sources import capture_of, find_prior
@@ -172,7 +172,7 @@ class Row:
         "What was scored: `truth`, `render` or `fitted` (the code alone, before finetuning)."
         return kept_pictures(self.folder/"scored"/kind, self.names if rows is None else [self.names[i] for i in rows])
 
-    def avatar(self, device="cpu") -> Avatar: return load_avatar(self.folder, device)
+    def avatar(self, device="cpu") -> Avatar: return read_avatar(self.folder, device)
 
 def row_folder(run_dir, sequence: str, name: str, images: int, seed: int) -> Path: return resolve(run_dir)/sequence/f"{name}-{images or 'all'}-{seed}"
 
@@ -210,7 +210,7 @@ def avatar_row(run_dir, model, sequence: Sequence, study: Study, name: str = "fu
     if name in SAME_FIT and (full/"row.json").is_file() and not (folder/"fit.npz").is_file() and not CHANGES[name].keys() & extra and open_row(full, setting | dict(changes=study.changes | extra)):
         for kept in ("fit.safetensors", "fit.npz", *(("finetune.safetensors", "metrics.jsonl") if name == "picture" else ())): folder.mkdir(parents=True, exist_ok=True); shutil.copy(full/kept, folder/kept)
     train, test = parts_of(sequence, study, model, images)
-    avatar, summary, scored = reconstruct(model, sequence.captures, train, test, folder, steps, seed, consent, progress, **changes)
+    avatar, summary, scored = make_avatar(model, sequence.captures, train, test, folder, steps, seed, consent, progress, **changes)
     keep_pictures(folder/"scored"/"fitted", test.frame_names, scored["fitted"])
     scores, frames = score_pictures(scored["truth"], scored["render"], test.masks[:, 0], test.landmarks_2d[:, 0], test.visible[:, 0], device=model.z_id.device)
     scores |= {k: summary[k] for k in summary if k.startswith("fit/")} | {"seconds": summary.get("train/seconds"), "gaussians": summary.get("model/gaussians")}

@@ -19,7 +19,7 @@ from ..capture.frames import FrameSet, load_frames
 from ..synth.heads import RECIPE
 from .avatars import TALKERS, Row, Sequence, Study, motion_squares, plain, share_of_motion, talkers_of
 from ..training.validation import held_out, render_held_out
-from ..evaluation.likeness import describe, face_distance, keep_pictures, kept_pictures, score_pictures
+from ..evaluation.likeness import face_descriptors, face_distance, keep_pictures, kept_pictures, score_pictures
 from ..geometry.camera import Camera
 from ..model.head import Codes
 from ..training.batches import frontal_views
@@ -80,7 +80,7 @@ def cross_row(row: Row, a: Sequence, b: Sequence, study: Study, data_dir, device
     if (folder/"cross.json").is_file() and (kept := read_json(folder/"cross.json"))["setting"] == setting: return kept | dict(folder=folder, truth=truth)
     avatar = row.avatar(device)
     t, d = (frames_for(avatar, c, names) for c in (truth, b.captures))
-    scores, known = {}, describe(t.images[:, 0])
+    scores, known = {}, face_descriptors(t.images[:, 0])
     for kind, images in (("truth", t.images[:, 0]), ("driver_pictures", d.images[:, 0])): keep_pictures(folder/kind, names, images)
     for how, (images, codes) in drive_all(avatar, t, d).items():
         keep_pictures(folder/how, names, images)
@@ -115,12 +115,12 @@ def foreign_scores(model, train: FrameSet, test: FrameSet, limit: int = 96) -> t
     at = h.frames[use], h.views[use]
     truth, masks, marks, rows = test.images[at].cpu(), test.masks[at].cpu(), test.landmarks_2d[at].cpu(), driver[at[0]]
     actors = train.images[rows, frontal_views(train)[rows]].cpu()
-    known, other = describe(truth), describe(actors)
+    known, other = face_descriptors(truth), face_descriptors(actors)
     out, shown = {}, dict(truth=truth, driver=actors)
     for who, of in (("own", None), ("foreign", driver.clamp(min=0))):
         shown[who] = render_held_out(model, h, expression_of=of, only=use).cpu()
         scores, _ = score_pictures(truth, shown[who], masks, marks, known=known, device=model.z_id.device)
         out |= {f"{who}/{k}": v for k, v in scores.items()}
-        d = face_distance(other, describe(shown[who]))[0] if other is not None else np.full(1, np.nan)
+        d = face_distance(other, face_descriptors(shown[who]))[0] if other is not None else np.full(1, np.nan)
         out[f"{who}/fd_to_driver"] = float(np.nanmean(d)) if np.isfinite(d).any() else None
     return out, shown

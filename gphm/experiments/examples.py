@@ -21,7 +21,7 @@ from ..synth.heads import RECIPE
 from ..capture.crops import crop_box, face_box
 from ..evaluation.judges import Shots, as_pictures
 from ..tracking.landmarks.face_networks import FaceDetector
-from ..tracking.landmarks.landmarks import IBUG_MIRROR
+from ..tracking.landmarks.ibug import IBUG_MIRROR
 
 # %% ../../nbs/experiments/examples.ipynb #64a1fd80
 DETECTOR_GROW, DETECTOR_DOWN = 1.39, .03

@@ -45,7 +45,8 @@ def find_notes(root: Path) -> Found:
     for top in (root/"runs", root/"data"):
         for here, folders, files in os.walk(top, followlinks=False):
             here = Path(here)
-            folders[:] = sorted(f for f in folders if not (here/f).is_symlink() and (here/f) not in (root/"data"/"assets", root/"data"/"prior"))
+            folders[:] = sorted(f for f in folders if not (here/f).is_symlink()
+                                and (here/f) not in (root/"data"/"assets", root/"data"/"prior"))
             files = [f for f in sorted(files) if not (here/f).is_symlink()]
             if "dataset.json" in files:
                 with contextlib.suppress(GPHMError): found.captures[here] = read_json(here/"dataset.json")
@@ -55,9 +56,11 @@ def find_notes(root: Path) -> Found:
                 card = card_of(here/name)
                 if card is not None: found.cards[here/name] = card
                 if name == "summary.json":
-                    with contextlib.suppress(GPHMError): found.runs[here] = (read_json(here/"config.json") if "config.json" in files else {}) | read_json(here/name)
+                    with contextlib.suppress(GPHMError):
+                        found.runs[here] = (read_json(here/"config.json") if "config.json" in files else {}) | read_json(here/name)
                 if name.endswith(".ipynb"):
-                    with contextlib.suppress(GPHMError): found.notebooks[here/name] = read_json(here/name).get("metadata", {}).get("papermill", {}).get("parameters", {})
+                    with contextlib.suppress(GPHMError):
+                        found.notebooks[here/name] = read_json(here/name).get("metadata", {}).get("papermill", {}).get("parameters", {})
     return found
 
 # %% ../../nbs/provenance/deletion.ipynb #c2805b13
@@ -69,14 +72,17 @@ class Traces:
     edit: dict    # {folder of a capture with other people: subject}
     kept: dict    # {path: why}: learned from the subject, with others
 
-def _captures_of(subject: str, root: Path, found: Found) -> tuple[str, dict, set]: # name, {folder: dataset.json}, the identity that a card says
+# name, {folder: dataset.json}, the identity that a card says
+def _captures_of(subject: str, root: Path, found: Found) -> tuple[str, dict, set]:
     folder = Path(subject) if Path(subject).is_absolute() else root/subject
     card = next((c for p, c in found.cards.items() if p.parent == folder and p.name in ("avatar.json", "avatar.safetensors")), None)
     if card is None:
         if folder.exists() and ("/" in subject or os.sep in subject):
-            raise GPHMError(f"{subject} is not an avatar's folder inside runs/ or data/ of {root}; name a subject, or such a folder (links are not followed)")
+            raise GPHMError(f"{subject} is not an avatar's folder inside runs/ or data/ of {root}; "
+                            "name a subject, or such a folder (links are not followed)")
         return subject, {p: h for p, h in found.captures.items() if subject in h.get("subjects", ())}, set()
-    own = {p: h for p, h in found.captures.items() if _same_place(card.get("capture"), p, root) or card.get("data") and card["data"] == _id(p, h)}
+    own = {p: h for p, h in found.captures.items()
+           if _same_place(card.get("capture"), p, root) or card.get("data") and card["data"] == _id(p, h)}
     prints = {h["source"]["fingerprint"] for h in own.values() if isinstance(h.get("source"), dict) and "fingerprint" in h["source"]}
     own |= {p: h for p, h in found.captures.items() if isinstance(h.get("source"), dict) and h["source"].get("fingerprint") in prints}
     name = card.get("subject") or next((h["subjects"][0] for h in own.values() if len(h["subjects"]) == 1), card.get("source", ""))
@@ -99,18 +105,23 @@ def find_traces(subject: str, root=None) -> Traces:
         if not isinstance(said, dict) or said.get("subject", name) != name: return False
         if said.get("data") in ids or any(_same_place(said.get("capture"), p, root) for p in captures): return True
         elsewhere = said.get("data") not in here and not any(_same_place(said.get("capture"), p, root) for p in found.captures)
-        return elsewhere and not said_id and name in (said.get("subject"), said.get("source"))      # their capture is gone, or lies in another place
+        # their capture is gone, or lies in another place
+        return elsewhere and not said_id and name in (said.get("subject"), said.get("source"))
     alone = {_id(p, h) for p, h in captures.items() if len(h["subjects"]) == 1} | said_id
     remove, edit, kept = {}, {}, {}
     for p, h in captures.items():
         if len(h["subjects"]) == 1: remove[p] = "capture"
         else: remove[p/name], edit[p] = f"their part of a capture of {len(h['subjects'])} people", name
     mine = {p for p, c in found.cards.items() if theirs(c) or theirs(c.get("avatar")) or theirs(c.get("driver"))}
-    others = [*(p for p in found.cards if p not in mine), *(p for p in found.captures if p not in captures), *(p for p, s in found.runs.items() if "stage" in s)]
+    others = [*(p for p in found.cards if p not in mine), *(p for p in found.captures if p not in captures),
+              *(p for p, s in found.runs.items() if "stage" in s)]
     for p in sorted(mine):
-        why = "avatar" if theirs(found.cards[p]) else "shows their avatar" if theirs(found.cards[p].get("avatar")) else "they drive it, and are seen"
-        whole = p.name in ("avatar.json", "export.json", "index.json") or (p.parent/"summary.json").is_file() or (p.parent/"finetune.json").is_file()
-        spread = _without(p.parent, others) if whole and p.parent not in (root/"runs", root/"data") else [p, p.parent/Path(str(found.cards[p].get("file", p.name))).name]
+        card = found.cards[p]
+        why = "avatar" if theirs(card) else "shows their avatar" if theirs(card.get("avatar")) else "they drive it, and are seen"
+        cards = ("avatar.json", "export.json", "index.json")
+        whole = p.name in cards or (p.parent/"summary.json").is_file() or (p.parent/"finetune.json").is_file()
+        if whole and p.parent not in (root/"runs", root/"data"): spread = _without(p.parent, others)
+        else: spread = [p, p.parent/Path(str(card.get("file", p.name))).name]
         remove |= {q: why for q in spread if q.exists()}
     for p, s in found.runs.items():
         if s.get("data") not in ids or any(q in p.parents or q == p for q in remove): continue
@@ -119,14 +130,16 @@ def find_traces(subject: str, root=None) -> Traces:
         else: remove |= {q: "a report or a table of their capture" for q in _without(p, others)}
     inside = lambda v: any(q == v or q in v.parents for q in remove)
     for p, parameters in found.notebooks.items():
-        if any(isinstance(v, str) and v and (Path(v).name in sources or inside((root/v).resolve())) for v in parameters.values()): remove[p] = "an executed notebook, with pictures"
+        if any(isinstance(v, str) and v and (Path(v).name in sources or inside((root/v).resolve())) for v in parameters.values()):
+            remove[p] = "an executed notebook, with pictures"
     return Traces(name, {p: why for p, why in sorted(remove.items()) if not any(q in p.parents for q in remove)}, edit, kept)
 
 def _without(folder: Path, others) -> list[Path]:
     "A folder, or as much of it as holds nothing of others."
     if not any(folder == o or folder in o.parents for o in others): return [folder]
     if any(folder == o or folder == o.parent for o in others): return []
-    return [q for child in sorted(folder.iterdir()) if not child.is_symlink() for q in ([child] if child.is_file() else _without(child, others))]
+    return [q for child in sorted(folder.iterdir()) if not child.is_symlink()
+            for q in ([child] if child.is_file() else _without(child, others))]
 
 # %% ../../nbs/provenance/deletion.ipynb #683e4f68
 def delete_subject(subject: str,          # a name, or the folder of an avatar of theirs (runs/me)
@@ -136,12 +149,15 @@ def delete_subject(subject: str,          # a name, or the folder of an avatar o
     "Delete a person with everything derived from them in runs/ and data/."
     root = Path(root or find_root()).resolve()
     traces = find_traces(subject, root)
-    if not traces.remove: raise GPHMError(f"nothing of {str(subject)!r} was found in runs/ and data/; give the subject's name as in dataset.json, or the folder of an avatar")
+    if not traces.remove:
+        raise GPHMError(f"nothing of {str(subject)!r} was found in runs/ and data/; "
+                        "give the subject's name as in dataset.json, or the folder of an avatar")
     tops = [(root/t).resolve() for t in ("runs", "data")]
     print(f"{'would delete' if dry_run else 'deleting'} {traces.subject}:" if traces.remove else "")
     for path, why in traces.remove.items():
         print(f"  {path.relative_to(root).as_posix():40} {why}")
-        if path.is_symlink() or not any(t in path.resolve().parents for t in tops): raise GPHMError(f"{path} leads out of runs/ and data/; delete it yourself")
+        if path.is_symlink() or not any(t in path.resolve().parents for t in tops):
+            raise GPHMError(f"{path} leads out of runs/ and data/; delete it yourself")
     for path, why in traces.kept.items(): print(f"  {path.relative_to(root).as_posix():40} STAYS: {why}")
     if dry_run: print("nothing was deleted; call again with dry_run=False")
     else:
@@ -154,5 +170,6 @@ def _take_out(folder: Path, name: str):
     head = read_json(folder/"dataset.json")
     less = lambda names: [n for n in names if n != name]
     splits = {k: (v | dict(subjects=less(v["subjects"]))) if "subjects" in v else v for k, v in head.get("splits", {}).items()}
-    head |= dict(subjects=less(head["subjects"]), splits={k: v for k, v in splits.items() if v.get("subjects") != []}, hashes={k: v for k, v in head.get("hashes", {}).items() if k != name})
+    head |= dict(subjects=less(head["subjects"]), splits={k: v for k, v in splits.items() if v.get("subjects") != []},
+                 hashes={k: v for k, v in head.get("hashes", {}).items() if k != name})
     write_json(folder/"dataset.json", head)

@@ -9,13 +9,12 @@ __all__ = ['NOBODY', 'UNSTATED', 'NOTICE', 'SOURCE_TYPE', 'AVATAR_FACTS', 'XMP',
 
 # %% ../../nbs/provenance/marks.ipynb #b3ae8f77
 import hashlib, json, re
-from datetime import datetime, timezone
+from datetime import datetime, UTC
 from pathlib import Path
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 import gphm
-from .deletion import delete_subject   # of this room too
 from ..core.base import GPHMError, atomic_path, find_root, read_json, resolve, write_json
 
 # %% ../../nbs/provenance/marks.ipynb #7646f791
@@ -32,7 +31,8 @@ def require_consent(head: dict | None,   # dataset.json of the capture, if there
     if head is not None and shows_nobody(head): return consent.strip() or head["consent"]
     note = consent.strip() or str((head or {}).get("consent", "")).strip()
     if note.lower() in UNSTATED:
-        raise GPHMError(f"{name} shows a real person and carries no consent note; give a consent that says who agreed to this avatar, for example \"myself\" or \"Ada, in writing, 3 May\"")
+        raise GPHMError(f"{name} shows a real person and carries no consent note; give a consent that says who agreed to this avatar, "
+                        "for example \"myself\" or \"Ada, in writing, 3 May\"")
     return note
 
 # %% ../../nbs/provenance/marks.ipynb #494d1306
@@ -59,7 +59,7 @@ def file_hash(path) -> str:
 def marks(**facts) -> dict:
     "What every rendering says of itself."
     return dict(synthetic=True, notice=NOTICE, digital_source_type=SOURCE_TYPE, tool="gphm", version=gphm.__version__,
-                date=datetime.now(timezone.utc).isoformat(timespec="seconds"), **facts)
+                date=datetime.now(UTC).isoformat(timespec="seconds"), **facts)
 
 def avatar_facts(info: dict, # an avatar's card
                 ) -> dict:
@@ -70,7 +70,8 @@ def write_sidecar(video, **facts) -> Path: # avatar=..., driver=...
     "Write `<video>.json`: what the video is, and its hash."
     video = resolve(video)
     said = marks(**facts)
-    if absolute_paths(said): raise GPHMError(f"the card of {video.name} names {absolute_paths(said)[0]!r}; give places as `portable` writes them")
+    if absolute_paths(said):
+        raise GPHMError(f"the card of {video.name} names {absolute_paths(said)[0]!r}; give places as `portable` writes them")
     write_json(video.with_suffix(".json"), said | dict(file=video.name, sha256=file_hash(video)))
     return video.with_suffix(".json")
 
@@ -78,7 +79,9 @@ def check_sidecar(video) -> dict:
     "A video's card; refuses a video that is not the one which the card describes."
     video = resolve(video)
     said = read_json(video.with_suffix(".json"))
-    if said.get("sha256") != file_hash(video): raise GPHMError(f"{video} is not the file that {video.with_suffix('.json').name} describes (its SHA-256 differs); it was changed, or the card belongs to another")
+    if said.get("sha256") != file_hash(video):
+        raise GPHMError(f"{video} is not the file that {video.with_suffix('.json').name} describes (its SHA-256 differs); "
+                        "it was changed, or the card belongs to another")
     return said
 
 # %% ../../nbs/provenance/marks.ipynb #cb8580a6
@@ -100,12 +103,14 @@ ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
 
 def _c2pa():
     try: import c2pa
-    except ImportError: raise GPHMError("signing needs the package c2pa-python, which is not installed; pip install \"gphm[c2pa]\" or pip install c2pa-python") from None
+    except ImportError:
+        raise GPHMError("signing needs the package c2pa-python, which is not installed; "
+                        "pip install \"gphm[c2pa]\" or pip install c2pa-python") from None
     return c2pa
 
 def sign_c2pa(video, certificate, key,  # PEM files: the chain, the signer first; its private key
               algorithm: str = "es256", # of the key
-              timestamp_url: str = "",  # of an RFC 3161 time stamp authority; empty: no time stamp, so the signature ends with the certificate
+              timestamp_url: str = "",  # of an RFC 3161 time stamp authority; empty: none, so the signature ends with the certificate
              ) -> Path:
     "Put a signed manifest into a video that has a sidecar; the sidecar's hash follows."
     c2pa, video = _c2pa(), resolve(video)
@@ -117,13 +122,16 @@ def sign_c2pa(video, certificate, key,  # PEM files: the chain, the signer first
                     assertions=[dict(label="c2pa.actions", data=dict(actions=[dict(action="c2pa.created", digitalSourceType=SOURCE_TYPE)])),
                                 dict(label="org.gphm.avatar", data={k: said[k] for k in ("notice", "avatar", "driver") if k in said})])
     try:
-        signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm.encode(), resolve(certificate).read_bytes(), resolve(key).read_bytes(), timestamp_url.encode() or None))
+        signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm.encode(), resolve(certificate).read_bytes(), resolve(key).read_bytes(),
+                                                           timestamp_url.encode() or None))
         with atomic_path(video) as tmp:
             tmp.unlink()             # it writes a new file
             with c2pa.Builder(json.dumps(manifest)) as builder: builder.sign_file(video, tmp, signer)
     except c2pa.C2paError as e:
-        raise GPHMError(f"{video.name} was not signed with {Path(certificate).name} ({str(e).splitlines()[0]}); a chain for C2PA claim signing and its {algorithm} key were expected") from None
-    write_json(video.with_suffix(".json"), said | dict(sha256=file_hash(video), c2pa=dict(certificate=Path(certificate).name, algorithm=algorithm)))
+        raise GPHMError(f"{video.name} was not signed with {Path(certificate).name} ({str(e).splitlines()[0]}); "
+                        f"a chain for C2PA claim signing and its {algorithm} key were expected") from None
+    write_json(video.with_suffix(".json"),
+               said | dict(sha256=file_hash(video), c2pa=dict(certificate=Path(certificate).name, algorithm=algorithm)))
     return video
 
 def read_c2pa(video) -> dict:

@@ -16,7 +16,7 @@ from PIL import Image
 from ..core.base import GPHMError, resolve, rng
 from ..synth.shape.basis import HeadBasis
 from ..synth.render.rigs import camera_rig, studio_camera
-from ..datasets.nersemble_colours import MONOMIALS, decode_srgb, encode_srgb
+from ..datasets.nersemble_colours import COLOUR_TERMS, decode_srgb, encode_srgb
 from ..datasets.nersemble_files import SERIALS
 from ..synth.person import expression, fitted, pose_person, sitter_of
 from ..synth.render.studio import photograph, strike
@@ -115,7 +115,7 @@ def _write_take(files: dict, shots: list, gains: dict):
 def _write_colours(root: Path, layout: str, who: str, sequences, gains: dict):
     "The corrections of the cameras' gains: exact in linear light for version 2; as a fit to stored values for version 1."
     if layout == "v2":
-        terms = MONOMIALS[11].split()
+        terms = COLOUR_TERMS[11].split()
         return _json(root/who/"calibration"/"color_calibration.json", {s: [[1/g[c] if t == "RGB"[c] else 0. for t in terms] for c in range(3)] for s, g in gains.items()})
     for s, g in gains.items():
         x = np.linspace(.15, .8, 50)

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 from ..core.base import GPHMError, atomic_path, log, read_json, rng, write_json
-from ..capture.contract import FILES, Captures, Subject, hash_files, open_captures
+from ..capture.contract import HASHES_FILE, Captures, hash_files, open_captures
+from ..capture.reader import Subject
 from ..capture.crops import face_image
 from .landmarks.landmarks import NoFace, detect_landmarks
 from .live_portrait import find_animate
@@ -23,7 +24,9 @@ from .live_portrait import find_animate
 def draw_sources(subjects, count: int = 1, seed: int = 0) -> dict[str, list[str]]:
     "For every subject the names of `count` others, different ones as long as there are enough."
     subjects = sorted(subjects)
-    if len(subjects) < 2: raise GPHMError(f"{len(subjects)} subject{'s' * (len(subjects) != 1)} cannot lend a face to each other; condition images need at least two people")
+    if len(subjects) < 2:
+        raise GPHMError(f"{len(subjects)} subject{'s' * (len(subjects) != 1)} cannot give a face to each other; "
+                        "condition images need at least two people")
     out = {}
     for s in subjects:
         others, g = [o for o in subjects if o != s], rng(seed, "sources", s)
@@ -41,7 +44,7 @@ def facing(subject: Subject) -> np.ndarray: # [F, C] degrees
     return out
 
 def source_picture(subject: Subject, g: np.random.Generator, most: float = 20.) -> np.ndarray: # [H, W, 3] uint8
-    "One of a lender's pictures from within `most` degrees of the front (the most frontal one where there is none)."
+    "One of a donor's pictures from within `most` degrees of the front (the most frontal one where there is none)."
     angle = facing(subject)
     spots = np.argwhere(angle <= max(most, angle.min()))
     f, c = spots[g.integers(len(spots))]
@@ -52,7 +55,8 @@ def frontal_frames(subject: Subject, most: float = 30.) -> tuple[list[str], np.n
     "Frames that some camera sees from within `most` degrees of the front, and their pictures by the most frontal camera [T, S, S, 3]."
     angle = facing(subject)
     chosen = [(frame, int(a.argmin())) for frame, a in zip(subject.frames, angle) if a.min() <= most]
-    return [f for f, _ in chosen], np.stack([subject.image(f, subject.camera_names[c]) for f, c in chosen]) if chosen else np.zeros((0, 1, 1, 3), np.uint8)
+    if not chosen: return [], np.zeros((0, 1, 1, 3), np.uint8)
+    return [f for f, _ in chosen], np.stack([subject.image(f, subject.camera_names[c]) for f, c in chosen])
 
 def crop_faces(pictures: np.ndarray, size: int) -> list: # of [size, size, 3] uint8, or None where no face was found
     "Face images of driven pictures."
@@ -65,8 +69,8 @@ def write_conditions(captures: Captures, subject: Subject, animate: Callable, re
     beside = captures.root/f".conditions-{subject.name}"
     if beside.is_dir(): shutil.rmtree(beside)
     frames, driving = frontal_frames(subject, most)
-    for k, lender in enumerate(record["sources"] if frames else []):
-        source = source_picture(captures[lender], rng(record["seed"], "source picture", subject.name, k))
+    for k, donor in enumerate(record["sources"] if frames else []):
+        source = source_picture(captures[donor], rng(record["seed"], "source picture", subject.name, k))
         for frame, face in zip(frames, crop_faces(np.asarray(animate(source, driving, fps)), record["size"])):
             if face is None: continue
             here = beside/frame
@@ -82,19 +86,23 @@ def seal(root: Path, name: str):
     folder = root/name
     record, made = read_json(folder/"capture.json"), read_json(folder/"conditions"/"made.json")
     files = hash_files(folder)
-    with atomic_path(folder/FILES) as tmp: tmp.write_text("".join(f"{h}  {n}\n" for n, h in files.items()))
+    with atomic_path(folder/HASHES_FILE) as tmp: tmp.write_text("".join(f"{h}  {n}\n" for n, h in files.items()))
     before = record.get("conditions", {}).get("before", record.get("content", ""))
     ours = "".join(f"{h} {n}\n" for n, h in files.items() if n.startswith("conditions/"))
-    write_json(folder/"capture.json", record | dict(content=hashlib.sha256((before + ours).encode()).hexdigest(), conditions=made | dict(before=before)))
+    write_json(folder/"capture.json", record | dict(content=hashlib.sha256((before + ours).encode()).hexdigest(),
+                                                    conditions=made | dict(before=before)))
     head = read_json(root/"dataset.json")
-    head.setdefault("hashes", {})[name] = {n: hashlib.sha256((folder/n).read_bytes()).hexdigest() for n in ("capture.json", FILES)}
+    head.setdefault("hashes", {})[name] = {n: hashlib.sha256((folder/n).read_bytes()).hexdigest() for n in ("capture.json", HASHES_FILE)}
     write_json(root/"dataset.json", head)
 
 def _state(folder: Path, record: dict, replace: bool) -> str:
     "'done', 'seal' (pictures are there, hashes are not) or 'make'."
     made = folder/"conditions"/"made.json"
-    if made.is_file() and read_json(made) == record: return "done" if {k: v for k, v in read_json(folder/"capture.json").get("conditions", {}).items() if k != "before"} == record else "seal"
-    if (folder/"conditions").is_dir() and not replace: raise GPHMError(f"{folder/'conditions'} holds condition images made in another way; use replace=True to make them again")
+    if made.is_file() and read_json(made) == record:
+        said = {k: v for k, v in read_json(folder/"capture.json").get("conditions", {}).items() if k != "before"}
+        return "done" if said == record else "seal"
+    if (folder/"conditions").is_dir() and not replace:
+        raise GPHMError(f"{folder/'conditions'} holds condition images made in another way; use replace=True to make them again")
     return "make"
 
 def add_conditions(root,                   # a capture's folder, or an opened capture
@@ -112,10 +120,13 @@ def add_conditions(root,                   # a capture's folder, or an opened ca
         record, folder = dict(by=made_by, count=count, seed=seed, size=size, sources=sources[name]), captures.root/name
         state = _state(folder, record, replace)
         if state == "make":
-            beside = write_conditions(captures, captures[name], animate, record, float(read_json(folder/"capture.json").get("fps", 0) or 25), most)
+            beside = write_conditions(captures, captures[name], animate, record,
+                                      float(read_json(folder/"capture.json").get("fps", 0) or 25), most)
             if (folder/"conditions").is_dir(): shutil.rmtree(folder/"conditions")
             os.replace(beside, folder/"conditions")
         if state != "done": seal(captures.root, name)
         without = [f for f in captures[name].frames if not (folder/"conditions"/f).is_dir()]
-        if without and state == "make": log.info(f"{name}: {len(without)} of {len(captures[name].frames)} frames have no condition image (turned away, or no face in what was made)")
+        if without and state == "make":
+            log.info(f"{name}: {len(without)} of {len(captures[name].frames)} frames have no condition image (turned away, "
+                     "or no face in what was made)")
     return open_captures(captures.root)

@@ -35,7 +35,7 @@ class CaptureJob:
     device: str = "cpu"      # preprocessing runs on the CPU, but for networks of your own that need a GPU
     resolution: int = 256    # pixels
     frames: int = 0          # of each clip or take, spread evenly; 0: all
-    moments: int = 0         # of each person of a dataset, spread evenly over all takes, in place of frames; 0: all
+    person_frames: int = 0         # of each person of a dataset, spread evenly over all takes, in place of frames; 0: all
     subjects: str = ""       # of a dataset: names separated by commas, or how many; empty: all
     takes: str = ""
     cameras: str = ""
@@ -52,12 +52,13 @@ class CaptureJob:
     consent: str = ""        # who agreed to what; kept in the capture
 
     def __post_init__(self):
-        if self.dataset and not self.source: raise GPHMError(f"dataset is {self.dataset!r}, but source is empty; give the folder that "
-                                                             f"the dataset was unpacked into")
-        if self.moments and not self.dataset: raise GPHMError(f"moments is {self.moments}, but they are counted over the takes of a "
-                                                              f"dataset; for a video or photographs use frames")
-        if self.plate and self.dataset: raise GPHMError(f"plate is {self.plate!r}, but a dataset brings its own background plates; leave "
-                                                        f"it empty")
+        if self.dataset and not self.source:
+            raise GPHMError(f"dataset is {self.dataset!r}, but source is empty; give the folder that the dataset was unpacked into")
+        if self.person_frames and not self.dataset:
+            raise GPHMError(f"person_frames is {self.person_frames}, but they are counted over the takes of a dataset; "
+                            "for a video or photographs use frames")
+        if self.plate and self.dataset:
+            raise GPHMError(f"plate is {self.plate!r}, but a dataset brings its own background plates; leave it empty")
 
     @property
     def name(self) -> str: return f"{self.dataset.replace(':', '-') or Path(self.source).stem or 'synthetic'}-{self.resolution}"
@@ -82,7 +83,7 @@ def make_capture(job: CaptureJob, run: Run, progress: bool = True) -> tuple[Capt
     start, shared = time.perf_counter(), dict(matte=job.matte, detector=job.detector, focal=job.focal or None, morphable=job.morphable)
     if job.dataset:
         captures = dataset_to_capture(job.dataset, job.source, job.root,
-                                      Settings(job.resolution, job.frames, moments=job.moments, **shared), words(job.subjects),
+                                      Settings(job.resolution, job.frames, person_frames=job.person_frames, **shared), words(job.subjects),
                                       words(job.takes),
                                       words(job.cameras), job.shard, job.workers, test_cameras=job.test_cameras,
                                       test_subjects=job.test_subjects, consent=job.consent, progress=progress)
@@ -104,6 +105,6 @@ def finish_capture(job: CaptureJob, run: Run, captures: Captures | None, numbers
     facts = {f"preprocess/{k}": float(np.mean(v)) if v else None for k, v in known.items()}
     facts |= {"preprocess/subjects": len(numbers), "preprocess/dropped": len(list(dropped.glob("*.json"))) if dropped.is_dir() else 0,
               "preprocess/seconds": round(seconds, 1)}
-    run.finish(**run_facts(pick_device(job.device), preset=job.preset, seed=job.seed, data=captures.identity if captures else job.shard),
-               **facts)
+    data = captures.identity if captures else job.shard
+    run.finish(**run_facts(pick_device(job.device), preset=job.preset, seed=job.seed, data=data), **facts)
     return run.summary

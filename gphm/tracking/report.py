@@ -17,7 +17,7 @@ from ..capture.contract import Captures
 from ..geometry.camera import project
 from ..geometry.pose import apply_pose
 from .fitting.headfit import FRONTAL
-from .morphable.model import MorphableModel, vertex_normals
+from .morphable.model import MorphableModel, model_normals
 
 # %% ../../nbs/tracking/report.ipynb #bcf7822d
 def draw_landmarks(image: np.ndarray, *sets, colours=((30, 200, 60), (230, 40, 40)), zoom: int = 2) -> np.ndarray:
@@ -32,7 +32,9 @@ def draw_mesh(image: np.ndarray, vertices: np.ndarray, facing: np.ndarray, zoom:
     "The image with visible vertices [V, 2] (pixels) as small dots; facing [V] is the cosine towards the camera."
     out = cv2.resize(np.ascontiguousarray(image), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
     for (x, y), f in zip(vertices, facing):
-        if f > .1: cv2.circle(out, (round(float(x)*zoom*8), round(float(y)*zoom*8)), 3*zoom, (int(60 + 190*f), int(120 + 100*f), 255), -1, cv2.LINE_AA, 3)
+        if f > .1:
+            cv2.circle(out, (round(float(x)*zoom*8), round(float(y)*zoom*8)), 3*zoom,
+                       (int(60 + 190*f), int(120 + 100*f), 255), -1, cv2.LINE_AA, 3)
     return out
 
 def on_magenta(image: np.ndarray, mask: np.ndarray) -> np.ndarray: # [H, W, 3] uint8 on white, [H, W] uint8
@@ -51,7 +53,7 @@ def _mesh_pixels(subject, j, camera, model):
     R, t = torch.tensor(R).float(), torch.tensor(t).float()
     world = apply_pose(v, s, R, t)
     eye = torch.nn.functional.normalize(camera.position - world, dim=-1)
-    return project(world, camera.world_to_camera, camera.K)[0].numpy(), ((vertex_normals(v, model.faces) @ R.mT)*eye).sum(-1).numpy()
+    return project(world, camera.world_to_camera, camera.K)[0].numpy(), ((model_normals(v, model.faces) @ R.mT)*eye).sum(-1).numpy()
 
 # %% ../../nbs/tracking/report.ipynb #84a0ae89
 def pose_angles(R: np.ndarray) -> np.ndarray: # [T, 3, 3] world = camera axes -> [T, 3] degrees
@@ -61,7 +63,8 @@ def pose_angles(R: np.ndarray) -> np.ndarray: # [T, 3, 3] world = camera axes ->
     return np.degrees(np.stack([np.arctan2(z[:, 1], z[:, 2]), np.arctan2(-z[:, 0], z[:, 2]), np.arctan2(x[:, 1], x[:, 0])], -1))
 
 def reprojection(subject) -> np.ndarray: # [F, C]
-    "Mean distance of the detected landmarks and the fitted ones in each view, percent of the distance between the outer eye corners in space; NaN where the face is not seen."
+    """Mean distance of the detected landmarks and the fitted ones in each view, percent of the distance between the outer eye corners in
+    space; NaN where the face is not seen."""
     X, out = torch.tensor(subject.landmarks_3d), np.full(subject.visible.shape, np.nan)
     eye = (X[:, 36] - X[:, 45]).norm(dim=-1)
     for c, camera in enumerate(subject.cameras[n] for n in subject.camera_names):
@@ -72,7 +75,8 @@ def reprojection(subject) -> np.ndarray: # [F, C]
     return out
 
 def capture_numbers(captures: Captures, subject: str) -> dict:
-    "What a subject's capture says about itself: frames, cameras, reprojection error (mean and 95th percentile, percent of the eye distance), restlessness of the pose, and what its writer measured."
+    """What a subject's capture says about itself: frames, cameras, reprojection error (mean and 95th percentile, percent of the eye
+    distance), restlessness of the pose, and what its writer measured."""
     s = captures[subject]
     error = reprojection(s)
     error = error[np.isfinite(error)]
@@ -80,8 +84,10 @@ def capture_numbers(captures: Captures, subject: str) -> dict:
     turn = lambda A, B: np.degrees(np.arccos(np.clip((np.einsum("nij,nij->n", A, B) - 1)/2, -1, 1)))
     step = turn(R[1:], R[:-1]) if len(R) > 1 else np.zeros(0)
     record = read_json(s.path/"capture.json")
-    return dict(frames=len(s.frames), cameras=len(s.camera_names), views_seen=float(s.visible.mean()), error_percent=float(error.mean()) if len(error) else None,
-                error_percent_95=float(np.percentile(error, 95)) if len(error) else None, turn_per_frame=float(np.median(step)) if len(step) else None,
+    return dict(frames=len(s.frames), cameras=len(s.camera_names), views_seen=float(s.visible.mean()),
+                error_percent=float(error.mean()) if len(error) else None,
+                error_percent_95=float(np.percentile(error, 95)) if len(error) else None,
+                turn_per_frame=float(np.median(step)) if len(step) else None,
                 **{k: v for k, v in record.get("measured", {}).items() if k in ("face_share", "switched_off", "blur", "flicker")})
 
 # %% ../../nbs/tracking/report.ipynb #78d4286b
@@ -96,8 +102,10 @@ def _plots(subject, camera, wide, size):
     fig, axes = plt.subplots(3, 1, figsize=(wide/128, size/128), dpi=128, sharex=True)
     for k, name in enumerate(("pitch", "yaw", "roll")): axes[0].plot(number, angles[:, k], lw=.8, label=name)
     for k, name in enumerate("xyz"): axes[1].plot(number, place[:, k] - np.median(place[:, k]), lw=.8, label=name)
-    axes[2].plot(number, np.nanmean(np.where(np.isfinite(error).any(1, keepdims=True), error, 0), 1), lw=.8, label="error, % of eye distance")
-    for a, name in zip(axes, ("degrees", "cm", "%")): a.legend(fontsize=6, ncols=3, loc="upper right"); a.set_ylabel(name, fontsize=7); a.tick_params(labelsize=6)
+    axes[2].plot(number, np.nanmean(np.where(np.isfinite(error).any(1, keepdims=True), error, 0), 1), lw=.8,
+                 label="error, % of eye distance")
+    for a, name in zip(axes, ("degrees", "cm", "%")):
+        a.legend(fontsize=6, ncols=3, loc="upper right"); a.set_ylabel(name, fontsize=7); a.tick_params(labelsize=6)
     fig.tight_layout(pad=.4)
     fig.canvas.draw()
     out = np.asarray(fig.canvas.buffer_rgba())[..., :3].copy()
@@ -108,16 +116,19 @@ def report_table(captures: Captures, subject: str = None) -> str:
     "What was found in the source of a capture and what was done about it, as Markdown; empty where its maker did not say."
     rows = read_json(captures[subject or captures.subjects[0]].path/"capture.json").get("report", [])
     cell = lambda text: str(text).replace("|", "/")
-    return "\n".join(["| | found | done |", "| --- | --- | --- |", *(f"| {cell(r['what'])} | {cell(r['found'])} | {cell(r['done'])} |" for r in rows)]) if rows else ""
+    if not rows: return ""
+    return "\n".join(["| | found | done |", "| --- | --- | --- |",
+                      *(f"| {cell(r['what'])} | {cell(r['found'])} | {cell(r['done'])} |" for r in rows)])
 
 def capture_report(captures: Captures, path=None, subject: str = None, columns: int = 6, size: int = 256) -> Image.Image:
-    "One picture of a subject: frames, mattes on magenta, landmarks (green detected, red fitted), mesh, pose and error over time. Columns are moments, and with several cameras also views."
+    """One picture of a subject: frames, mattes on magenta, landmarks (green detected, red fitted), mesh, pose and error over time. Columns
+    are frames, and with several cameras also views."""
     subject = captures[subject or captures.subjects[0]]
     model, cameras = MorphableModel.open_default(), subject.camera_names
-    rows, moments = [[], [], [], []], np.linspace(0, len(subject.frames) - 1, columns).round().astype(int)
+    rows, chosen = [[], [], [], []], np.linspace(0, len(subject.frames) - 1, columns).round().astype(int)
     views = np.zeros(columns, int) if len(cameras) == 1 else np.linspace(0, len(cameras) - 1, columns).round().astype(int)
     fit_size = lambda x: cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA if x.shape[0] > size else cv2.INTER_CUBIC)
-    for j, c in zip(moments, views):
+    for j, c in zip(chosen, views):
         frame, name = subject.frames[j], cameras[c]
         image, mask, camera = subject.image(frame, name), subject.mask(frame, name), subject.cameras[name]
         fitted = project(torch.tensor(subject.landmarks_3d[j]), camera.world_to_camera, camera.K)[0].numpy()

@@ -5,16 +5,15 @@
 # %% auto #0
 __all__ = ['Settings', 'chosen_frames', 'joined', 'nothing_found', 'shrunk', 'view_landmarks', 'head_window', 'cut_view',
            'finished', 'frame_names', 'prepare_one_camera', 'write_views', 'seen_in', 'average', 'view_facts',
-           'write_subject']
+           'write_takes']
 
 # %% ../../nbs/tracking/subject.ipynb #d760b7d3
-from collections.abc import Iterator
 from dataclasses import dataclass
 import cv2
 import numpy as np, torch
 from tqdm.auto import tqdm
-from ..core.base import GPHMError, log
-from ..capture.contract import CaptureWriter, SubjectWriter
+from ..core.base import GPHMError
+from ..capture.contract import CaptureWriter
 from ..datasets.recordings import Recording, View
 from ..geometry.camera import Camera, project
 from ..capture.source import pick
@@ -26,7 +25,7 @@ from .morphable.files import open_morphable
 from .fitting.multiview import fit_views
 from .selection import measure_clip
 from .clip import prepare_frames
-from .video import clip_camera, resize_square, write_clip
+from .video import clip_camera, resize_square, write_clip_frames
 
 # %% ../../nbs/tracking/subject.ipynb #4e2b2a22
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Settings:
     detect_at: int = 640        # pixels of the shorter side that landmarks are found at
     head: float = .6            # share of a picture's height that the head takes
     morphable: str = ""         # the head model that is fitted, see tracking.morphable.files
-    moments: int = 0            # of each person, spread evenly over all takes, instead of `frames` of each; 0: all
+    person_frames: int = 0            # of each person, spread evenly over all takes, instead of `frames` of each; 0: all
 
 def chosen_frames(take: Recording, frames: int) -> list[int]:
     "Numbers of `frames` frames spread evenly over a take, or of all."
@@ -49,7 +48,8 @@ def chosen_frames(take: Recording, frames: int) -> list[int]:
 def joined(parts: list[Landmarks]) -> Landmarks:
     "Landmarks of several takes, one after the other; each begins a new shot."
     starts = np.cumsum([0] + [int(p.shot.max()) + 1 for p in parts[:-1]])
-    return Landmarks(*(np.concatenate([getattr(p, k) for p in parts]) for k in ("points", "found", "confidence", "mesh")), np.concatenate([p.shot + s for p, s in zip(parts, starts)]))
+    return Landmarks(*(np.concatenate([getattr(p, k) for p in parts]) for k in ("points", "found", "confidence", "mesh")),
+                     np.concatenate([p.shot + s for p, s in zip(parts, starts)]))
 
 def nothing_found(count: int) -> Landmarks:
     "Landmarks of frames that show no face."
@@ -84,8 +84,9 @@ def head_window(fit, camera: Camera, resolution: int, head: float) -> tuple[tupl
     x0, y0, side = square_crop(at.double().numpy(), (camera.K[1, 1]*fit.scale/depth).double().numpy(), (0, 0, W, H), head)
     return (x0, y0, side), camera.crop(x0, y0, side, side).resize((resolution, resolution))
 
-def cut_view(take: Recording, name: str, window: tuple, settings: Settings, face=None) -> tuple[np.ndarray, np.ndarray, str]: # [T, S, S, 3] uint8, [T, S, S] alpha, how
-    "The windows of one view of a take as filmed, at most twice the capture's resolution, and their mattes."
+# [T, S, S, 3] uint8, [T, S, S] alpha, how
+def cut_view(take: Recording, name: str, window: tuple, settings: Settings, face=None) -> tuple[np.ndarray, np.ndarray, str]:
+    "The windows of one view of a take as recorded, at most twice the capture's resolution, and their mattes."
     view, numbers, (x0, y0, side) = take.views[name], chosen_frames(take, settings.frames), window
     S = min(side, 2*settings.resolution)                # more than twice the resolution only costs time
     cut = lambda im: resize_square(np.ascontiguousarray(im[y0:y0 + side, x0:x0 + side]), S)
@@ -96,7 +97,8 @@ def cut_view(take: Recording, name: str, window: tuple, settings: Settings, face
         alpha, how = matte_frames(frames, settings.matte, None if take.fps > 0 else np.arange(len(frames)), plate=plate, face=face)
     return frames, alpha, how
 
-def finished(frames: np.ndarray, alpha: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]: # [T, R, R, 3] uint8 on white, [T, R, R] uint8
+# [T, R, R, 3] uint8 on white, [T, R, R] uint8
+def finished(frames: np.ndarray, alpha: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     "Pictures and masks as a capture keeps them."
     return (np.stack([resize_square(on_white(f, a), resolution) for f, a in zip(frames, alpha)]),
             np.stack([np.round(255*resize_square(a.astype(np.float32), resolution)).astype(np.uint8) for a in alpha]))
@@ -109,7 +111,9 @@ def frame_names(takes: list[Recording], settings: Settings) -> list[str]:
 def prepare_one_camera(takes: list[Recording], settings: Settings, progress: bool = False):
     "A prepared clip (`tracking.video.Clip`) of all takes of one uncalibrated camera."
     name = next(iter(takes[0].views))
-    if any(list(t.views) != [name] for t in takes): raise GPHMError(f"takes of {takes[0].subject} were filmed by different cameras, none of them calibrated; choose one with `cameras`")
+    if any(list(t.views) != [name] for t in takes):
+        raise GPHMError(f"takes of {takes[0].subject} were recorded by different cameras, none of them calibrated; "
+                        "choose one with `cameras`")
     pixels, seen = [], []
     for t in takes:
         frames = np.stack(list(t.views[name].read(chosen_frames(t, settings.frames))))
@@ -119,13 +123,17 @@ def prepare_one_camera(takes: list[Recording], settings: Settings, progress: boo
             if len(takes) == 1: raise
             seen.append(nothing_found(len(frames)))
     sizes = {p.shape[1:3] for p in pixels}
-    if len(sizes) > 1: raise GPHMError(f"takes of {takes[0].subject} have different sizes ({', '.join(f'{w}x{h}' for h, w in sorted(sizes))}); choose takes of one size")
+    if len(sizes) > 1:
+        raise GPHMError(f"takes of {takes[0].subject} have different sizes ({', '.join(f'{w}x{h}' for h, w in sorted(sizes))}); "
+                        "choose takes of one size")
     if not any(s.found.any() for s in seen): raise GPHMError(f"no face was found in any of the {len(takes)} takes of {takes[0].subject}")
     video = takes[0].fps > 0
     views = [t.views[name] for t in takes]
     plate = views[0].plate() if views[0].plate is not None else None
-    if plate is not None and any(v.plate is None or not np.array_equal(v.plate(), plate) for v in views[1:]): plate = None       # takes in different rooms
-    return prepare_frames(np.concatenate(pixels), joined(seen), takes[0].subject, takes[0].fps, video, settings.resolution, settings.matte, settings.focal, progress,
+    # takes in different rooms
+    if plate is not None and any(v.plate is None or not np.array_equal(v.plate(), plate) for v in views[1:]): plate = None
+    return prepare_frames(np.concatenate(pixels), joined(seen), takes[0].subject, takes[0].fps, video, settings.resolution, settings.matte,
+                          settings.focal, progress,
                           plate=plate, model=open_morphable(settings.morphable))
 
 # %% ../../nbs/tracking/subject.ipynb #2d7a911b
@@ -140,7 +148,8 @@ def write_views(takes: list[Recording], writer: CaptureWriter, settings: Setting
         parts = []
         for t in takes: parts.append(view_landmarks(t, v, settings)); bar.update()
         seen[v] = joined(parts)
-    if not any(s.found.any() for s in seen.values()): raise GPHMError(f"no face was found in any of the {len(views)} views of {first.subject}")
+    if not any(s.found.any() for s in seen.values()):
+        raise NoFace(f"no face was found in any of the {len(views)} views of {first.subject}")
     cameras = {v: first.views[v].camera for v in views}
     fit = fit_views(seen, cameras, open_morphable(settings.morphable), video=first.fps > 0)
     windows = {v: head_window(fit, cameras[v], settings.resolution, settings.head) for v in views}
@@ -150,13 +159,17 @@ def write_views(takes: list[Recording], writer: CaptureWriter, settings: Setting
         for t in takes:
             cuts = {}
             for v in views:
-                frames, alpha, kind = cut_view(t, v, windows[v][0], settings, seen[v].found[start:start + len(chosen_frames(t, settings.frames))])
+                frames, alpha, kind = cut_view(t, v, windows[v][0], settings,
+                                               seen[v].found[start:start + len(chosen_frames(t, settings.frames))])
                 cuts[v] = finished(frames, alpha, settings.resolution); how.add(kind); bar.update()
-                if v == front: looks.append(measure_clip(frames, seen_in(seen[v][start:start + len(frames)], windows[v][0], frames.shape[1]), alpha, zoom=frames.shape[1]/windows[v][0][2]))
+                if v == front:
+                    looks.append(measure_clip(frames, seen_in(seen[v][start:start + len(frames)], windows[v][0], frames.shape[1]),
+                                              alpha, zoom=frames.shape[1]/windows[v][0][2]))
             for k in range(len(chosen_frames(t, settings.frames))):
                 if (j := row.get(start + k)) is None: continue
                 marks = np.stack([_window_points(seen[v], fit, start + k, j, c, v, windows[v], views) for c, v in enumerate(views)])
-                out.add_frame(names[start + k], names[start + k], fit.scale, fit.R[j], fit.t[j], fit.landmarks_3d[j], marks, fit.visible[j], [cuts[v][0][k] for v in views], [cuts[v][1][k] for v in views])
+                out.add_frame(names[start + k], names[start + k], fit.scale, fit.R[j], fit.t[j], fit.landmarks_3d[j], marks, fit.visible[j],
+                              [cuts[v][0][k] for v in views], [cuts[v][1][k] for v in views])
             start += len(chosen_frames(t, settings.frames))
         np.savez(out.folder/"fit.npz", identity=fit.identity.numpy(), expression=fit.expression.numpy(), offsets=fit.offsets.numpy())
         out.facts["measured"] = average(looks) | facts
@@ -168,7 +181,8 @@ def seen_in(seen: Landmarks, window: tuple, size: int) -> Landmarks:
     "Landmarks in pixels of a window that was resized to `size`."
     x0, y0, side = window
     zoom = size/side
-    return Landmarks(((seen.points - [x0, y0])*zoom).astype(np.float32), seen.found, seen.confidence, ((seen.mesh - [x0, y0, 0])*zoom).astype(np.float32), seen.shot)
+    return Landmarks(((seen.points - [x0, y0])*zoom).astype(np.float32), seen.found, seen.confidence,
+                     ((seen.mesh - [x0, y0, 0])*zoom).astype(np.float32), seen.shot)
 
 def average(looks: list[dict]) -> dict:
     "Means of what was measured of several takes, each name over those that have it."
@@ -181,22 +195,27 @@ def _window_points(seen: Landmarks, fit, i: int, j: int, c: int, view: str, wind
     return project(fit.landmarks_3d[j], camera.world_to_camera, camera.K)[0].numpy()
 
 def view_facts(fit, seen: dict, cameras: dict, count: int) -> dict:
-    "Shares of frames and views that count, and the reprojection error in percent of the distance between the outer eye corners as each view sees it in space."
+    """Shares of frames and views that count, and the reprojection error in percent of the distance between the outer eye corners as each
+    view sees it in space."""
     eye = (fit.landmarks_3d[:, 36] - fit.landmarks_3d[:, 45]).norm(dim=-1)
-    unit = torch.stack([c.K[0, 0]*eye/project(fit.landmarks_3d[:, 27:28], c.world_to_camera, c.K)[1][:, 0] for c in cameras.values()], 1).numpy()
+    unit = torch.stack([c.K[0, 0]*eye/project(fit.landmarks_3d[:, 27:28], c.world_to_camera, c.K)[1][:, 0]
+                        for c in cameras.values()], 1).numpy()
     error = 100*np.asarray(fit.error)[fit.visible]/unit[fit.visible]
-    return dict(frames=len(fit.index), face_share=len(fit.index)/count, views_seen=float(fit.visible.mean()), switched_off=int(sum(s.found.sum() for s in seen.values()) - fit.visible.sum()),
+    return dict(frames=len(fit.index), face_share=len(fit.index)/count, views_seen=float(fit.visible.mean()),
+                switched_off=int(sum(s.found.sum() for s in seen.values()) - fit.visible.sum()),
                 error_percent=float(error.mean()), error_percent_95=float(np.percentile(error, 95)))
 
-def write_subject(takes: list[Recording], writer: CaptureWriter, settings: Settings = Settings(), progress: bool = False) -> dict:
+def write_takes(takes: list[Recording], writer: CaptureWriter, settings: Settings = Settings(), progress: bool = False) -> dict:
     "All takes of one person into an open capture; returns what was measured. Raises `GPHMError` where there is nothing to see."
     first = takes[0]
     extra = dict(dataset=first.dataset, takes=[dict(take=t.take, frames=t.count, fps=t.fps, facts=t.facts) for t in takes])
     if next(iter(first.views.values())).camera is not None: return write_views(takes, writer, settings, extra, progress)
     clip = prepare_one_camera(takes, settings, progress)
     error = 100*clip.fit.error/eye_distance(clip.landmarks.points[clip.fit.index])
-    facts = measure_clip(clip.frames, clip.landmarks, clip.alpha, zoom=clip.frames.shape[1]/clip.crop[2]) | dict(error_percent=float(error.mean()), error_percent_95=float(np.percentile(error, 95)))
+    facts = measure_clip(clip.frames, clip.landmarks, clip.alpha, zoom=clip.frames.shape[1]/clip.crop[2])
+    facts |= dict(error_percent=float(error.mean()), error_percent_95=float(np.percentile(error, 95)))
     camera = next(iter(first.views))
-    with writer.subject(first.subject, {camera: clip_camera(clip, settings.resolution)}, crop=clip.crop, matte=clip.matte, measured=facts, **extra) as out:
-        write_clip(clip, out, settings.resolution, progress, frame_names(takes, settings))
+    with writer.subject(first.subject, {camera: clip_camera(clip, settings.resolution)}, crop=clip.crop, matte=clip.matte,
+                        measured=facts, **extra) as out:
+        write_clip_frames(clip, out, settings.resolution, progress, frame_names(takes, settings))
     return facts | dict(matte=[clip.matte])

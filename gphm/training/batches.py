@@ -179,6 +179,7 @@ class Sampler:
         self.reference, self.rest = reference_views(data).cpu().numpy(), rest_motion(data)
         self.motion, self.sigma = landmark_motion(data)
         self.points = cfg.tracked_points and data.face_points is not None
+        self.other_side = mirror_of(data.face_points.flatten(0, 1)) if self.points else None
         self.surface = Surface(data) if cfg.surface_motion and data.surface_motion is not None else None
         self.other_side = mirror_of(data.face_points.flatten(0, 1)) if self.points else None
 

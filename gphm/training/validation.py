@@ -34,7 +34,8 @@ class HeldOut:
     known: bool = True  # whether the model has learned corrections of these frames' head poses
 
 def held_out(train: FrameSet, # drives
-             test: FrameSet,  # is scored: the same frames, other cameras; or the same set, when it holds frames that were never trained on
+             test: FrameSet,  # is scored: the same frames, other cameras; or the same set, when it holds frames that were never trained on,
+                              # where a subject has one camera, whose picture then drives itself
              limit: int) -> HeldOut:
     "At most `limit` held-out images, evenly over subjects, frames and cameras."
     if (train.subject_names, train.frame_names) != (test.subject_names, test.frame_names):
@@ -49,7 +50,9 @@ def held_out(train: FrameSet, # drives
             later = [q for q in rows[i + 1:] + rows[:i] if train.expression[q] != train.expression[r]]
             other[r] = later[len(later)//2] if later else r
     views = test.views
-    if train is test: views = views[views[:, 1] != v[views[:, 0]]]                  # not the one that drives
+    if train is test:                                                               # not the one that drives, where there are others
+        alone = test.camera_valid.sum(1)[test.subject[views[:, 0]]] == 1
+        views = views[alone | (views[:, 1] != v[views[:, 0]])]
     keep = torch.linspace(0, len(views) - 1, min(limit, len(views))).round().long()
     # a stride through shuffled views, so that no camera is favoured
     order = torch.as_tensor(np.random.default_rng(0).permutation(len(views)))[keep].sort().values.to(views.device)

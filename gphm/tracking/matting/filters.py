@@ -22,10 +22,12 @@ def guided_filter(guide: np.ndarray, # [H, W, 3] float32 0..1
     s = subsample or max(1, round(radius/6))
     I, p = (cv2.resize(x, (max(1, W//s), max(1, H//s)), interpolation=cv2.INTER_AREA) if s > 1 else x for x in (guide, mask))
     r, (x, y, z) = max(1, round(radius/s)), cv2.split(I)
-    mx, my, mz, mp, px, py, pz, xx, xy, xz, yy, yz, zz = cv2.split(_box(np.dstack([x, y, z, p, p*x, p*y, p*z, x*x, x*y, x*z, y*y, y*z, z*z]), r))
+    means = _box(np.dstack([x, y, z, p, p*x, p*y, p*z, x*x, x*y, x*z, y*y, y*z, z*z]), r)
+    mx, my, mz, mp, px, py, pz, xx, xy, xz, yy, yz, zz = cv2.split(means)
     px, py, pz = px - mp*mx, py - mp*my, pz - mp*mz                                                    # covariances with the mask
     xx, xy, xz, yy, yz, zz = xx - mx*mx + eps, xy - mx*my, xz - mx*mz, yy - my*my + eps, yz - my*mz, zz - mz*mz + eps
-    A, B, C = yy*zz - yz*yz, xz*yz - xy*zz, xy*yz - xz*yy                                              # the adjugate of Sigma is symmetric too
+    # the adjugate of Sigma is symmetric too
+    A, B, C = yy*zz - yz*yz, xz*yz - xy*zz, xy*yz - xz*yy
     D, E, F = xx*zz - xz*xz, xy*xz - xx*yz, xx*yy - xy*xy
     a = [(u*px + v*py + w*pz)/(xx*A + xy*B + xz*C) for u, v, w in ((A, B, C), (B, D, E), (C, E, F))]
     b = mp - a[0]*mx - a[1]*my - a[2]*mz

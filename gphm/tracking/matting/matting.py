@@ -30,7 +30,8 @@ def segment_person(frames, # [T, H, W, 3] uint8, or a list of such frames
         return own.network.process(frame)
     return np.stack(list(in_threads(mask, frames, desc="segmentation", progress=progress)))
 
-def segment_clip(frames: np.ndarray, face=None, progress: bool = False) -> np.ndarray: # [T, H, W, 3] uint8, [T] bool or None -> [T, H, W] float32
+# [T, H, W, 3] uint8, [T] bool or None -> [T, H, W] float32
+def segment_clip(frames: np.ndarray, face=None, progress: bool = False) -> np.ndarray:
     "Soft masks of a clip; frames that show no face (where `face` is false) are looked at by both models."
     out = segment_person(frames, progress)
     backs = [] if face is None else np.flatnonzero(~np.asarray(face, bool))
@@ -42,7 +43,8 @@ def screen_colour(frames: np.ndarray) -> tuple: # [T, H, W, 3] uint8
     "(channel 1 green or 2 blue, its median excess k0 in grey levels) of the screen behind a person, or (None, 0.)."
     some = frames[np.unique(np.linspace(0, len(frames) - 1, 8).astype(int))].astype(np.float32)
     H, W = some.shape[1:3]
-    border = np.concatenate([some[:, :H//12].reshape(-1, 3), some[:, :H//2, :W//24].reshape(-1, 3), some[:, :H//2, -(W//24):].reshape(-1, 3)])
+    border = np.concatenate([some[:, :H//12].reshape(-1, 3), some[:, :H//2, :W//24].reshape(-1, 3),
+                             some[:, :H//2, -(W//24):].reshape(-1, 3)])
     for channel in (1, 2):
         excess = border[:, channel] - np.delete(border, channel, 1).max(1)
         if np.percentile(excess, 10) > 20 and np.ptp(np.percentile(excess, [10, 90])) < .8*np.median(excess):
@@ -92,7 +94,8 @@ def matte_frames(frames: np.ndarray,    # [T, H, W, 3] uint8
     if plate is not None: plate = check_plate(plate, frames)
     if method == "auto": method = choose_matte(frames, plate)
     if method in ("background", "difference") and plate is None:
-        raise GPHMError(f"matte={method!r} needs a plate, a picture of the same view without the person; without one use matte='segmentation' or matte='rvm'")
+        raise GPHMError(f"matte={method!r} needs a plate, a picture of the same view without the person; "
+                        "without one use matte='segmentation' or matte='rvm'")
     if method == "background": return plate_alpha(frames, plate, device, progress), method
     if method == "rvm": return rvm_alpha(frames, shot, device=device, progress=progress), method
     coarse = segment_clip(frames, face, progress)
@@ -100,13 +103,15 @@ def matte_frames(frames: np.ndarray,    # [T, H, W, 3] uint8
     if method == "difference": return difference_alpha(frames, plate, coarse, shot, radius, progress), method
     r = max(2, round(radius*frames.shape[1]))
     sharp = lambda f, c: stretch(guided_filter(np.multiply(f, np.float32(1/255), dtype=np.float32), c, r))
-    return steady(np.stack(list(in_threads(sharp, frames, coarse, desc="matting", progress=progress))).astype(np.float32), frames, shot), method
+    alpha = np.stack(list(in_threads(sharp, frames, coarse, desc="matting", progress=progress))).astype(np.float32)
+    return steady(alpha, frames, shot), method
 
 # %% ../../../nbs/tracking/matting/matting.ipynb #ff8ff63b
 def foreground(image: np.ndarray, # [H, W, 3] float32 0..1
                alpha: np.ndarray, # [H, W] float32 0..1
                radii=(.15, .03)) -> np.ndarray: # [H, W, 3]
-    "Foreground colours by blur fusion (Forte 2021) where alpha is neither 0 nor 1, the picture elsewhere; `radii` are shares of the picture's height."
+    """Foreground colours by blur fusion (Forte 2021) where alpha is neither 0 nor 1, the picture elsewhere; `radii` are shares of the
+    picture's height."""
     band, F, B = (alpha > 0) & (alpha <= .999), image.copy(), image
     a, I = alpha[band][:, None], image[band]
     for radius in radii:
@@ -121,7 +126,8 @@ def on_white(image: np.ndarray, # [..., H, W, 3] uint8
     "Estimated foreground colours over white."
     if image.ndim > 3: return np.stack([on_white(i, a) for i, a in zip(image, alpha)])
     alpha = alpha.astype(np.float32)
-    F, band, out = foreground(np.multiply(image, np.float32(1/255), dtype=np.float32), alpha), (alpha > 0) & (alpha <= .999), np.where((alpha > .999)[..., None], image, np.uint8(255))
+    F, band = foreground(np.multiply(image, np.float32(1/255), dtype=np.float32), alpha), (alpha > 0) & (alpha <= .999)
+    out = np.where((alpha > .999)[..., None], image, np.uint8(255))
     a = alpha[band][:, None]
     out[band] = np.round(255*(a*F[band] + 1 - a)).astype(np.uint8)
     return out

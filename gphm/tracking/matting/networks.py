@@ -24,7 +24,8 @@ def open_script(name: str, # a key of `gphm.core.weights.WEIGHTS`
     path = find_weights(name)
     try: return torch.jit.load(str(path), map_location=device).eval()
     except (RuntimeError, ValueError) as e:
-        raise GPHMError(f"{path} is not a TorchScript archive ({str(e).strip().splitlines()[0][:120]}); of the published files the one named so is needed, delete this one and fetch it again") from None
+        raise GPHMError(f"{path} is not a TorchScript archive ({str(e).strip().splitlines()[0][:120]}); "
+                        "of the published files the one named so is needed, delete this one and fetch it again") from None
 
 def _picture(frame: np.ndarray, device) -> torch.Tensor: # [H, W, 3] uint8 -> [1, 3, H, W] in 0..1
     return torch.from_numpy(np.ascontiguousarray(frame)).to(device).permute(2, 0, 1)[None].float()/255
@@ -32,7 +33,8 @@ def _picture(frame: np.ndarray, device) -> torch.Tensor: # [H, W, 3] uint8 -> [1
 def _alpha(out: torch.Tensor, frame: np.ndarray, name: str) -> np.ndarray:
     "What a network gave for alpha, checked: [H, W] float32 in 0..1."
     if tuple(out.shape[-2:]) != frame.shape[:2] or out.shape[:-2].numel() != 1 or not torch.isfinite(out).all():
-        raise GPHMError(f"the network {name} gave an alpha of shape {list(out.shape)}{'' if torch.isfinite(out).all() else ' with values that are not finite'} for a picture of "
+        raise GPHMError(f"the network {name} gave an alpha of shape "
+                        f"{list(out.shape)}{'' if torch.isfinite(out).all() else ' with values that are not finite'} for a picture of "
                         f"{frame.shape[1]}x{frame.shape[0]}; its file is not the published one: delete it and fetch it again")
     return out.reshape(frame.shape[:2]).float().clamp(0, 1).cpu().numpy()
 
@@ -60,7 +62,8 @@ def check_plate(plate, frames: np.ndarray) -> np.ndarray:
     "The plate as [H, W, 3] uint8, or one sentence about what is wrong with it."
     plate = np.asarray(plate)
     if plate.dtype != np.uint8 or plate.shape != frames.shape[1:]:
-        raise GPHMError(f"a background plate must be uint8 {list(frames.shape[1:])} like the frames, found {plate.dtype} {list(plate.shape)}; "
+        raise GPHMError(f"a background plate must be uint8 {list(frames.shape[1:])} like the frames, "
+                        f"found {plate.dtype} {list(plate.shape)}; "
                         "it must be taken by the same camera, and cropped and resized as they are")
     return plate
 
@@ -99,7 +102,8 @@ def _disc(share, H): return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2*max(
 def unshaded(far: np.ndarray, # [H, W] alpha by distance
              I: np.ndarray, B: np.ndarray, F: np.ndarray, sigma: float, # [H, W, 3]; noise
              blind: np.ndarray) -> np.ndarray:
-    "Alpha of pixels that are darker than the plate by the part of the difference that is not along the plate's colour, as far as the person's colour has one."
+    """Alpha of pixels that are darker than the plate by the part of the difference that is not along the plate's colour, as far as the
+    person's colour has one."""
     b = B/np.maximum(np.linalg.norm(B, axis=-1, keepdims=True), 1e-3)
     along = (I*b).sum(-1, keepdims=True)
     across, whole = (np.linalg.norm(X - (X*b).sum(-1, keepdims=True)*b, axis=-1) for X in (I, F))

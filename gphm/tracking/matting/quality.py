@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from .neighbours import hold_together
-from ..selection import blur, spread
+from ..selection import blur, evenly
 
 # %% ../../../nbs/tracking/matting/quality.ipynb #175b8ea8
 def _bar(levels: np.ndarray, # [T, n, m] brightness: lines from the edge inwards
@@ -97,8 +97,8 @@ def matte_quality(alpha: np.ndarray,  # [T, H, W] 0..1
     "Holes, pieces and jumps of mattes."
     face, hole, apart, area = np.array([_matte_numbers(np.asarray(a, np.float32), p) for a, p in zip(alpha, points)]).reshape(-1, 4).T
     log = np.log(np.maximum(area, 1e-6))
-    usual = np.array([np.nanmedian(log[max(0, t - 3):t + 4]) if np.isfinite(log[max(0,
-                                                                      t - 3):t + 4]).any() else np.nan for t in range(len(log))])
+    around = [log[max(0, t - 3):t + 4] for t in range(len(log))]
+    usual = np.array([np.nanmedian(near) if np.isfinite(near).any() else np.nan for near in around])
     return MatteQuality(face, hole, apart, np.abs(log - usual))
 
 # [T] bool
@@ -123,11 +123,11 @@ def too_little(points: np.ndarray,       # [T, 68, 2] pixels of the source
     seen, out = np.flatnonzero(np.isfinite(points).all((1, 2))), []
     if not len(seen): return out
     width = float(np.median(np.ptp(points[seen, :, 0], 1)))
-    blurred = float(np.median([blur(frames[t], points[t]) for t in seen[spread(len(seen), 12)]]))
+    blurred = float(np.median([blur(frames[t], points[t]) for t in seen[evenly(len(seen), 12)]]))
     if width < pixels: out.append(f"The face is {width:.0f} pixels wide, at least {pixels:.0f} were expected; hair and eyes will be soft.")
     if blurred > smeared:
         out.append(f"Edges are smeared by {blurred:.1f} % of the inner face, at most {smeared} were expected; the video is blurred.")
-    blocky = float(np.median([blockiness(frames[t], points[t]) for t in seen[spread(len(seen), 12)]]))
+    blocky = float(np.median([blockiness(frames[t], points[t]) for t in seen[evenly(len(seen), 12)]]))
     if blocky > blocks:
         out.append(f"Blocks of 8 pixels show in the face ({blocky:.1f} times the usual steps, at most {blocks} were expected); "
                    "the video is heavily compressed.")

@@ -16,14 +16,19 @@ from .model import MorphableModel
 from .frame import both_ways, complete_landmarks, to_model
 
 # %% ../../../nbs/tracking/morphable/bfm.ipynb #ba5060c7
-BFM2009_68 = np.array([22143, 22813, 22840, 23250, 44124, 45884, 47085, 47668, 48188, 48708, 49299, 50498, 52457, 32022, 32386, 32359, 32979, 38886, 39636, 40030, 40238, 40433, 41172, 41368,
-    41578, 42011, 42646, 8291, 8305, 8314, 8320, 6783, 7687, 8331, 8977, 9879, 1832, 3760, 5050, 6087, 4546, 3516, 10731, 11758, 12919, 14859, 13191, 12157, 5523, 6155, 7442, 8345, 9506, 10799,
-    11199, 10179, 9277, 8374, 7471, 6566, 5909, 7322, 8354, 9386, 10941, 9141, 8367, 7194]) - 1
+BFM2009_68 = np.array([
+    22143, 22813, 22840, 23250, 44124, 45884, 47085, 47668, 48188, 48708, 49299, 50498, 52457, 32022, 32386, 32359, 32979,  # jaw
+    38886, 39636, 40030, 40238, 40433, 41172, 41368, 41578, 42011, 42646,                                                   # brows
+    8291, 8305, 8314, 8320, 6783, 7687, 8331, 8977, 9879,                                                                   # nose
+    1832, 3760, 5050, 6087, 4546, 3516, 10731, 11758, 12919, 14859, 13191, 12157,                                           # eyes
+    5523, 6155, 7442, 8345, 9506, 10799, 11199, 10179, 9277, 8374, 7471, 6566,                                              # outer lips
+    5909, 7322, 8354, 9386, 10941, 9141, 8367, 7194]) - 1                                                                   # inner lips
 
 def _columns(x, V: int, path, name: str) -> np.ndarray: # [K, V, 3]
     "Components [3V, K] of interleaved coordinates as directions."
     x = np.asarray(x, np.float64)
-    if x.ndim != 2 or x.shape[0] != 3*V: raise GPHMError(f"{path}: {name} has shape {list(x.shape)}; [{3*V}, components] was expected for {V} vertices")
+    if x.ndim != 2 or x.shape[0] != 3*V:
+        raise GPHMError(f"{path}: {name} has shape {list(x.shape)}; [{3*V}, components] was expected for {V} vertices")
     return np.moveaxis(x.reshape(V, 3, -1), -1, 0)
 
 def _mat(path: Path) -> dict:
@@ -42,14 +47,19 @@ def expressions_2009(folder: Path, V: int, count: int) -> np.ndarray: # [E, V, 3
     data = np.fromfile(names["exp_pca.bin"], np.float32)
     E = int(data[:1].view(np.int32)[0]) if len(data) else 0
     n, rest = divmod(len(data) - 1, 3*(E + 1)) if E > 0 else (0, 1)
-    if rest: raise GPHMError(f"{names['exp_pca.bin']} is not an expression basis of BFM 2009 ({len(data)} numbers, {E} components); download it again from github.com/Juyong/3DFace")
+    if rest:
+        raise GPHMError(f"{names['exp_pca.bin']} is not an expression basis of BFM 2009 ({len(data)} numbers, "
+                        f"{E} components); download it again from github.com/Juyong/3DFace")
     std = np.atleast_1d(np.loadtxt(names["std_exp.txt"]))
-    if len(std) != E: raise GPHMError(f"{names['std_exp.txt']} holds {len(std)} numbers; {E} were expected, one for each component of Exp_Pca.bin")
+    if len(std) != E:
+        raise GPHMError(f"{names['std_exp.txt']} holds {len(std)} numbers; {E} were expected, one for each component of Exp_Pca.bin")
     index = np.arange(V)
     if n != V:
-        if "bfm_exp_idx.mat" not in names: return without(f"Exp_Pca.bin is for {n} of its {V} vertices, and BFM_exp_idx.mat, which says which, does not lie beside it")
+        if "bfm_exp_idx.mat" not in names:
+            return without(f"Exp_Pca.bin is for {n} of its {V} vertices, and BFM_exp_idx.mat, which says which, does not lie beside it")
         index = _mat(names["bfm_exp_idx.mat"]).get("trimIndex", np.zeros(0)).astype(np.int64).ravel() - 1
-        if len(index) != n or index.max() >= V: raise GPHMError(f"{names['bfm_exp_idx.mat']}: trimIndex with {n} numbers up to {V} was expected, found {len(index)}")
+        if len(index) != n or index.max() >= V:
+            raise GPHMError(f"{names['bfm_exp_idx.mat']}: trimIndex with {n} numbers up to {V} was expected, found {len(index)}")
     out = np.zeros((min(count, E), V, 3))
     out[:, index] = data[1 + 3*n:].reshape(E, n, 3)[:count]*std[:count, None, None]
     return out
@@ -61,20 +71,28 @@ def open_bfm2009(path: Path, components: int, expressions: int) -> MorphableMode
     if missing: raise GPHMError(f"{path} has no {missing[0]!r}; the file 01_MorphableModel.mat of the Basel Face Model 2009 was expected")
     mean = np.asarray(d["shapeMU"], np.float64).reshape(-1, 3)
     identity, std = _columns(d["shapePC"], len(mean), path, "shapePC"), np.asarray(d["shapeEV"], np.float64).ravel()
-    if len(std) != len(identity): raise GPHMError(f"{path}: shapeEV holds {len(std)} numbers; {len(identity)} were expected, one for each component of shapePC")
+    if len(std) != len(identity):
+        raise GPHMError(f"{path}: shapeEV holds {len(std)} numbers; {len(identity)} were expected, one for each component of shapePC")
     lists = sorted(path.parent.glob("*68*.anl"))
     if lists: landmarks = np.array([int(l) for l in lists[0].read_text().split("\n") if l.strip().isdigit()]) - 1
     elif len(mean) == 53490: landmarks = BFM2009_68
-    else: raise GPHMError(f"{path} has {len(mean)} vertices instead of BFM 2009's 53490; put Landmarks68_BFM.anl for its vertices beside it")
+    else:
+        raise GPHMError(f"{path} has {len(mean)} vertices instead of BFM 2009's 53490; put Landmarks68_BFM.anl for its vertices beside it")
     pca, names = both_ways(expressions_2009(path.parent, len(mean), expressions), "bfm")
-    return to_model(str(path), mean, identity[:components]*std[:components, None, None], pca, landmarks, d["tl"].astype(np.int64) - 1, names)
+    return to_model(str(path), mean, identity[:components]*std[:components, None, None], pca, landmarks,
+                    d["tl"].astype(np.int64) - 1, names)
 
 # %% ../../../nbs/tracking/morphable/bfm.ipynb #72c2075f
-BFM_NAMED = {"center.chin.tip": 8, "center.nose.tip": 30, "center.nose.attachement_to_philtrum": 33, "right.eye.corner_outer": 36, "right.eye.corner_inner": 39, "left.eye.corner_inner": 42,
-    "left.eye.corner_outer": 45, "right.eye.top": (37, 38), "right.eye.bottom": (40, 41), "left.eye.top": (43, 44), "left.eye.bottom": (46, 47), "right.lips.corner": 48, "center.lips.upper.outer":
-    51, "left.lips.corner": 54, "center.lips.lower.outer": 57, "center.lips.upper.inner": 62, "center.lips.lower.inner": 66}
-BFM2017_EOS = {8: 47846, 30: 8156, 36: 2602, 39: 5830, 42: 10390, 45: 13481, 48: 5522, 49: 6026, 50: 7355, 51: 8181, 52: 9007, 53: 10329, 54: 10857, 55: 9730, 56: 8670, 57: 8199, 58: 7726, 59:
-    6898, 60: 6291, 61: 7364, 62: 8190, 63: 9016, 64: 10088, 65: 8663, 66: 8191, 67: 7719}
+BFM_NAMED = {
+    "center.chin.tip": 8, "center.nose.tip": 30, "center.nose.attachement_to_philtrum": 33,
+    "right.eye.corner_outer": 36, "right.eye.corner_inner": 39, "left.eye.corner_inner": 42, "left.eye.corner_outer": 45,
+    "right.eye.top": (37, 38), "right.eye.bottom": (40, 41), "left.eye.top": (43, 44), "left.eye.bottom": (46, 47),
+    "right.lips.corner": 48, "center.lips.upper.outer": 51, "left.lips.corner": 54, "center.lips.lower.outer": 57,
+    "center.lips.upper.inner": 62, "center.lips.lower.inner": 66}
+BFM2017_EOS = {
+    8: 47846, 30: 8156, 36: 2602, 39: 5830, 42: 10390, 45: 13481,
+    48: 5522, 49: 6026, 50: 7355, 51: 8181, 52: 9007, 53: 10329, 54: 10857, 55: 9730, 56: 8670, 57: 8199, 58: 7726, 59: 6898,
+    60: 6291, 61: 7364, 62: 8190, 63: 9016, 64: 10088, 65: 8663, 66: 8191, 67: 7719}
 
 def open_bfm2017(path: Path, components: int, expressions: int) -> MorphableModel:
     "A `MorphableModel` of a file of the Basel Face Model 2017 or 2019."
@@ -83,7 +101,8 @@ def open_bfm2017(path: Path, components: int, expressions: int) -> MorphableMode
     try: file = h5py.File(path, "r")
     except OSError as e: raise GPHMError(f"{path} is not a readable HDF5 file ({e}); download it again") from None
     with file as h5:
-        missing = [k for k in ("shape/model/mean", "shape/model/pcaBasis", "shape/model/pcaVariance", "shape/representer/cells", "metadata/landmarks/json") if k not in h5]
+        missing = [k for k in ("shape/model/mean", "shape/model/pcaBasis", "shape/model/pcaVariance", "shape/representer/cells",
+                               "metadata/landmarks/json") if k not in h5]
         if missing: raise GPHMError(f"{path} has no {missing[0]!r}; a file of the Basel Face Model 2017 or 2019 was expected")
         mean = h5["shape/model/mean"][()].reshape(-1, 3).astype(np.float64)
         def part(kind, count):
@@ -91,7 +110,8 @@ def open_bfm2017(path: Path, components: int, expressions: int) -> MorphableMode
             return _columns(basis[:, :count], len(mean), path, f"{kind}/model/pcaBasis")*np.sqrt(variance)[:, None, None]
         identity = part("shape", components)
         expression, usual = np.zeros((0, len(mean), 3)), np.zeros((0, len(mean), 3))
-        if "expression/model/pcaBasis" in h5: expression, usual = part("expression", expressions), h5["expression/model/mean"][()].reshape(1, -1, 3)
+        if "expression/model/pcaBasis" in h5:
+            expression, usual = part("expression", expressions), h5["expression/model/mean"][()].reshape(1, -1, 3)
         else: log.info(f"{path.name} has no expression model; its mouth stays closed")
         faces, text = h5["shape/representer/cells"][()], h5["metadata/landmarks/json"][()]
     text = text.item() if isinstance(text, np.ndarray) and text.ndim == 0 else text
@@ -99,7 +119,10 @@ def open_bfm2017(path: Path, components: int, expressions: int) -> MorphableMode
     named = {p["id"]: p["coordinates"] for p in named} if isinstance(named, list) else named
     anchors = {BFM_NAMED[k]: np.asarray(p, np.float64) for k, p in named.items() if k in BFM_NAMED}
     if len(mean) == 53149: anchors |= BFM2017_EOS
-    if len(anchors) < 6: raise GPHMError(f"{path} names {len(anchors)} of the face's points that are known here ({', '.join(list(BFM_NAMED)[:3])}, …); at least 6 are needed to find the 68 landmarks")
+    if len(anchors) < 6:
+        raise GPHMError(f"{path} names {len(anchors)} of the face's points that are known here ({', '.join(list(BFM_NAMED)[:3])}, "
+                        "…); at least 6 are needed to find the 68 landmarks")
     pca, names = both_ways(expression, "bfm")
     pca, names = np.concatenate([usual, pca]), ("bfmMean",)*len(usual) + names
-    return to_model(str(path), mean, identity, pca, complete_landmarks(mean, anchors), faces if faces.shape[-1] == 3 and len(faces) != 3 else faces.T, names)
+    return to_model(str(path), mean, identity, pca, complete_landmarks(mean, anchors),
+                    faces if faces.shape[-1] == 3 and len(faces) != 3 else faces.T, names)

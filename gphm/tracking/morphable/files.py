@@ -43,11 +43,13 @@ def open_ict(folder: Path, components: int) -> MorphableModel:
         out = np.empty((len(paths), len(mean), 3), np.float32)
         for k, p in enumerate(paths):
             v = _obj(p)[0]
-            if v.shape != mean.shape: raise GPHMError(f"{p} has {len(v)} vertices; {len(mean)} were expected, as in generic_neutral_mesh.obj")
+            if v.shape != mean.shape:
+                raise GPHMError(f"{p} has {len(v)} vertices; {len(mean)} were expected, as in generic_neutral_mesh.obj")
             out[k] = v - mean
         return out
     long = [n[:-2] + dict(L="Left", R="Right")[n[-1]] if n.endswith(("_L", "_R")) else n for n in names]
-    return to_model(str(folder), mean, directions([p for p in people if p.is_file()]), directions([folder/f"{n}.obj" for n in names]), about["idx_to_landmark_verts"], faces, long)
+    return to_model(str(folder), mean, directions([p for p in people if p.is_file()]), directions([folder/f"{n}.obj" for n in names]),
+                    about["idx_to_landmark_verts"], faces, long)
 
 # %% ../../../nbs/tracking/morphable/files.ipynb #7d017f57
 def _kind(path: Path) -> str:
@@ -59,7 +61,8 @@ def _kind(path: Path) -> str:
 
 def _is_model(path: Path) -> bool:
     "Whether a file could be a head model; other files of the same formats lie beside them."
-    if path.suffix.lower() not in (".mat", ".h5", ".pkl") or any(w in path.name.lower() for w in ("embedding", "lmk", "landmark", "mask")): return False
+    if path.suffix.lower() not in (".mat", ".h5", ".pkl") or any(w in path.name.lower() for w in ("embedding", "lmk", "landmark", "mask")):
+        return False
     if _kind(path) != "bfm2009": return bool(_kind(path))
     from scipy.io import whosmat
     return any(name == "shapeMU" for name, *_ in whosmat(path))
@@ -83,7 +86,8 @@ def parse_morphable(spec) -> tuple: # kind, path
     if spec in ("", "open"): return "", ""
     kind, colon, path = spec.partition(":")
     if not colon or "/" in kind or len(kind) < 2: return "", spec                     # a plain path
-    if kind not in WANTED: raise GPHMError(f"morphable is {spec!r}; open, a path, or one after {', '.join(k + ':' for k in WANTED if k)} was expected")
+    if kind not in WANTED:
+        raise GPHMError(f"morphable is {spec!r}; open, a path, or one after {', '.join(k + ':' for k in WANTED if k)} was expected")
     if not path: raise GPHMError(f"morphable is {spec!r}; {WANTED[kind]} was expected after the colon")
     return kind, path
 
@@ -100,9 +104,9 @@ def _open(path: Path, stamp, components: int, expressions: int) -> MorphableMode
     if not kind: raise GPHMError(f"{path} is no head model that is known here; {WANTED['']} was expected")
     return (open_bfm2009 if kind == "bfm2009" else open_bfm2017)(path, components, expressions)
 
-def open_morphable(spec="",         # open (or empty): the model that ships; or a file or folder of BFM, FLAME or ICT-FaceKit, also after bfm:, flame:, ict:
+def open_morphable(spec="",         # empty or `open`: what ships; else a file or folder of BFM, FLAME, ICT-FaceKit (bfm:, flame:, ict:)
                    components=60,   # directions of identity, at most
-                   expressions=50,  # components of expression, at most, each of which becomes two actions; models of named actions keep all of theirs
+                   expressions=50,  # components of expression at most, two actions each; models of named actions keep all
                   ) -> MorphableModel:
     "A head model in the canonical frame, from whatever file it came in."
     kind, name = parse_morphable(spec)
@@ -111,5 +115,6 @@ def open_morphable(spec="",         # open (or empty): the model that ships; or 
     if not path.exists(): raise GPHMError(f"{path} does not exist; {WANTED[kind]} was expected, or open for the model that ships")
     if path.is_dir(): path = _inside(path, kind)
     elif kind and not (found := _kind(path)).startswith(kind):
-        raise GPHMError(f"{path} is {WANTED[found.rstrip('0123456789')] if found else 'no head model that is known here'}; {WANTED[kind]} was expected, as {kind}: says")
+        raise GPHMError(f"{path} is {WANTED[found.rstrip('0123456789')] if found else 'no head model that is known here'}; "
+                        f"{WANTED[kind]} was expected, as {kind}: says")
     return _open(path, path.stat().st_mtime_ns, int(components), int(expressions))

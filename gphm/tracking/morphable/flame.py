@@ -19,7 +19,8 @@ from .pickles import read_numbers
 
 # %% ../../../nbs/tracking/morphable/flame.ipynb #31d11bd8
 JAW = 2                                                                               # its number among the joints
-JAW_MOVES = dict(jawOpen=((10., 0, 0), 2.), jawLeft=((0., 6, 0), 1.), jawRight=((0., -6, 0), 1.)) # rotation vector in degrees, and how often it is taken
+# rotation vector in degrees, and how often it is taken
+JAW_MOVES = dict(jawOpen=((10., 0, 0), 2.), jawLeft=((0., 6, 0), 1.), jawRight=((0., -6, 0), 1.))
 
 def jaw_directions(flame: dict) -> tuple: # [3, V, 3], names
     "Linear directions of the jaw."
@@ -32,22 +33,30 @@ def jaw_directions(flame: dict) -> tuple: # [3, V, 3], names
     return np.stack(out), tuple(JAW_MOVES)
 
 # %% ../../../nbs/tracking/morphable/flame.ipynb #4195f096
-FLAME_68 = np.array([2210, 1963, 3056, 3424, 3423, 3421, 3419, 3416, 3414, 3635, 3643, 3646, 3650, 3652, 2004, 568, 728, 1984, 3157, 335, 3705, 3684, 3851, 3863, 16, 2138, 571, 3553, 3561, 3501,
-    3526, 2748, 2792, 3556, 1675, 1612, 2437, 2383, 2494, 3632, 2278, 2296, 3833, 1343, 1034, 1175, 884, 829, 2715, 2813, 2774, 3543, 1657, 1696, 1579, 1795, 1865, 3503, 2948, 2898, 2845, 2785,
-    3533, 1668, 1730, 1669, 3509, 2786])
+FLAME_68 = np.array([
+    2210, 1963, 3056, 3424, 3423, 3421, 3419, 3416, 3414, 3635, 3643, 3646, 3650, 3652, 2004, 568, 728,       # jaw
+    1984, 3157, 335, 3705, 3684, 3851, 3863, 16, 2138, 571, 3553, 3561, 3501, 3526, 2748, 2792, 3556,         # brows, nose
+    1675, 1612, 2437, 2383, 2494, 3632, 2278, 2296, 3833, 1343, 1034, 1175,                                   # eyes
+    884, 829, 2715, 2813, 2774, 3543, 1657, 1696, 1579, 1795, 1865, 3503, 2948, 2898, 2845, 2785, 3533, 1668, 1730, 1669, 3509, 2786])
 FLAME_VERTICES = 5023
 
 def read_embedding(folder) -> tuple: # triangles [68], barycentrics [68, 3], file names; or None
     "A landmark embedding of FLAME among the files of a folder."
     static = dynamic = None
-    for path in sorted(p for p in Path(folder).iterdir() if p.suffix in (".npy", ".pkl") and any(k in p.name.lower() for k in ("embedding", "lmk", "landmark"))):
+    for path in sorted(p for p in Path(folder).iterdir() if p.suffix in (".npy", ".pkl")
+                       and any(k in p.name.lower() for k in ("embedding", "lmk", "landmark"))):
         d = read_numbers(path)
         if not isinstance(d, dict): continue
-        get = lambda a, b: (np.atleast_2d(np.asarray(d[a])).astype(np.int64), np.asarray(d[b], np.float64)) if d.get(a) is not None and d.get(b) is not None else None
-        full, fixed, moving = get("full_lmk_faces_idx", "full_lmk_bary_coords"), get("static_lmk_faces_idx", "static_lmk_bary_coords"), get("dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords")
-        if full and full[0].shape[1] >= 68: return full[0][0, :68], full[1].reshape(-1, 3)[:68], path.name           # a 69th and 70th are eyes
-        ring = get("lmk_face_idx", "lmk_b_coords")                                                                # RingNet's names, of either kind
-        fixed, moving = fixed or (ring if ring and ring[0].shape[1] == 51 else None), moving or (ring if ring and ring[0].shape[1] == 17 else None)
+        def get(triangles, weights):
+            if d.get(triangles) is None or d.get(weights) is None: return None
+            return np.atleast_2d(np.asarray(d[triangles])).astype(np.int64), np.asarray(d[weights], np.float64)
+        full, fixed, moving = (get(f"{kind}_lmk_faces_idx", f"{kind}_lmk_bary_coords") for kind in ("full", "static", "dynamic"))
+        # a 69th and 70th are eyes
+        if full and full[0].shape[1] >= 68: return full[0][0, :68], full[1].reshape(-1, 3)[:68], path.name
+        # RingNet's names, of either kind
+        ring = get("lmk_face_idx", "lmk_b_coords")
+        if ring and ring[0].shape[1] == 51: fixed = fixed or ring
+        if ring and ring[0].shape[1] == 17: moving = moving or ring
         if fixed: static = fixed[0][0, :51], fixed[1].reshape(-1, 3)[:51], path.name
         if moving: dynamic = moving[0][0], moving[1].reshape(-1, 17, 3)[0], path.name
     if static and dynamic:
@@ -58,9 +67,13 @@ def flame_landmarks(path: Path, faces: np.ndarray, count: int) -> np.ndarray: # 
     found = read_embedding(path.parent)
     if found:
         triangles, weights, name = found
-        if triangles.max() >= len(faces): raise GPHMError(f"{path.parent/name} places landmarks in triangle {triangles.max()}, but {path.name} has {len(faces)}; use the embedding made for this model")
+        if triangles.max() >= len(faces):
+            raise GPHMError(f"{path.parent/name} places landmarks in triangle {triangles.max()}, "
+                            f"but {path.name} has {len(faces)}; use the embedding made for this model")
         return faces[triangles, weights.argmax(1)]
-    if count != FLAME_VERTICES: raise GPHMError(f"{path} has {count} vertices instead of FLAME's {FLAME_VERTICES} and no landmark embedding beside it; put landmark_embedding.npy into {path.parent}")
+    if count != FLAME_VERTICES:
+        raise GPHMError(f"{path} has {count} vertices instead of FLAME's {FLAME_VERTICES} and no landmark embedding beside it; "
+                        f"put landmark_embedding.npy into {path.parent}")
     log.info(f"{path.name}: no landmark embedding lies beside it; the published list of vertices is used")
     return FLAME_68
 
@@ -72,13 +85,19 @@ def open_flame(path, components=60, expressions=50):
     path = Path(path)
     d = read_numbers(path)
     missing = [k for k in FLAME_KEYS if not isinstance(d, dict) or d.get(k) is None]
-    if missing: raise GPHMError(f"{path} has no {missing[0]!r}, which every FLAME file has; FLAME 2020 (generic_model.pkl) or 2023 (flame2023.pkl) was expected")
+    if missing:
+        raise GPHMError(f"{path} has no {missing[0]!r}, which every FLAME file has; "
+                        "FLAME 2020 (generic_model.pkl) or 2023 (flame2023.pkl) was expected")
     d = {k: np.asarray(d[k], np.float64 if k != "f" else np.int64) for k in FLAME_KEYS}
     V = len(d["v_template"])
-    wanted = dict(v_template=(V, 3), shapedirs=(V, 3, 400), posedirs=(V, 3, 36), J_regressor=(5, V), weights=(V, 5), kintree_table=(2, 5), f=(len(d["f"]), 3))
+    wanted = dict(v_template=(V, 3), shapedirs=(V, 3, 400), posedirs=(V, 3, 36), J_regressor=(5, V), weights=(V, 5),
+                  kintree_table=(2, 5), f=(len(d["f"]), 3))
     for k, shape in wanted.items():
-        if d[k].shape != shape: raise GPHMError(f"{path}: {k} has shape {list(d[k].shape)}; {list(shape)} was expected, as in FLAME 2020 and 2023 (300 identity and 100 expression directions, 5 joints)")
+        if d[k].shape != shape:
+            raise GPHMError(f"{path}: {k} has shape {list(d[k].shape)}; {list(shape)} was expected, "
+                            "as in FLAME 2020 and 2023 (300 identity and 100 expression directions, 5 joints)")
     identity, expression = np.moveaxis(d["shapedirs"][..., :300], -1, 0), np.moveaxis(d["shapedirs"][..., 300:], -1, 0)
     jaw, jaw_names = jaw_directions(d)
     pca, pca_names = both_ways(expression[:expressions], "flame")
-    return to_model(str(path), d["v_template"], identity[:components], np.concatenate([jaw, pca]), flame_landmarks(path, d["f"], V), d["f"], jaw_names + pca_names)
+    return to_model(str(path), d["v_template"], identity[:components], np.concatenate([jaw, pca]), flame_landmarks(path, d["f"], V),
+                    d["f"], jaw_names + pca_names)

@@ -17,7 +17,8 @@ from .model import MorphableModel
 
 # %% ../../../nbs/tracking/morphable/frame.ipynb #58ee4ce1
 AGREED = np.repeat([.1, .3, 1., 1., .7], [17, 10, 9, 12, 20])     # how well markups agree: jaw, brows, nose, eyes, mouth
-STRANGE = .06                                                     # head lengths: landmarks further off than this (root mean square, weighted) are no face
+# head lengths: landmarks further off than this (root mean square, weighted) are no face
+STRANGE = .06
 PCA_REACH = 2.5                                                   # standard deviations of a component at e = 1
 
 def pose_to_canonical(points: np.ndarray,   # [N, 3] points of a head in any frame and unit
@@ -51,18 +52,21 @@ def to_model(what: str,                # named in errors
     "The model in the canonical frame."
     landmarks, faces = np.asarray(landmarks, np.int64), np.asarray(faces, np.int64)
     if landmarks.shape != (68,) or landmarks.min() < 0 or landmarks.max() >= len(mean):
-        raise GPHMError(f"{what}: 68 landmarks among {len(mean)} vertices were expected, found {landmarks.size} numbers from {landmarks.min()} to {landmarks.max()}; use the landmark file made for this version")
+        raise GPHMError(f"{what}: 68 landmarks among {len(mean)} vertices were expected, found {landmarks.size} numbers from "
+                        f"{landmarks.min()} to {landmarks.max()}; use the landmark file made for this version")
     s, R, t, off = pose_to_canonical(np.asarray(mean)[landmarks])
     if not off < STRANGE:
-        raise GPHMError(f"{what}: its 68 landmarks are {100*off:.0f} % of a head length from those of a face (at most {100*STRANGE:.0f} % were expected); use the landmark file made for this version")
+        raise GPHMError(f"{what}: its 68 landmarks are {100*off:.0f} % of a head length from those of a face (at most {100*STRANGE:.0f} % "
+                        "were expected); use the landmark file made for this version")
     turn = lambda x: torch.as_tensor(s*(np.asarray(x, np.float64) @ R.T), dtype=torch.float32)
     mean = turn(mean) + torch.as_tensor(t, dtype=torch.float32)
     faces = facing_out(faces, mean.numpy(), int(landmarks[30]))
-    return MorphableModel(mean, turn(identity), turn(expression), torch.as_tensor(landmarks), torch.as_tensor(np.ascontiguousarray(faces)), tuple(names))
+    return MorphableModel(mean, turn(identity), turn(expression), torch.as_tensor(landmarks),
+                          torch.as_tensor(np.ascontiguousarray(faces)), tuple(names))
 
 # %% ../../../nbs/tracking/morphable/frame.ipynb #e389961b
 def complete_landmarks(vertices: np.ndarray, # [V, 3] mean head of a model
-                       anchors: dict,        # {which of the 68: point [3] or vertex number}; a pair of landmarks as key is the point between them
+                       anchors: dict,        # {which of the 68: point [3] or vertex number}; a pair of landmarks means the point between
                       ) -> np.ndarray:       # [68] vertex numbers
     "All 68 landmarks of a model from at least six of them; an anchor given as a vertex number keeps it."
     keys = [k if isinstance(k, tuple) else (k,) for k in anchors]

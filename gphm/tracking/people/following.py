@@ -9,7 +9,6 @@ __all__ = ['overlap', 'sides', 'find_faces', 'Track', 'frontality', 'patch_colou
 import functools
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -60,8 +59,8 @@ def patch_colours(frame: np.ndarray, box: np.ndarray) -> np.ndarray: # [H, W, 3]
     (H, W), (x0, y0, x1, y1), out = frame.shape[:2], box[:4], []
     w, h = x1 - x0, y1 - y0
     for top, bottom, inset in ((.2, .8, .2), (-.3, 0, .2), (1.3, 1.7, 0.)):
-        cols, rows = np.round([x0 + inset*w, x1 - inset*w]).astype(int).clip(0,
-                                                                      W), np.round([y0 + top*h, y0 + bottom*h]).astype(int).clip(0, H)
+        cols = np.round([x0 + inset*w, x1 - inset*w]).astype(int).clip(0, W)
+        rows = np.round([y0 + top*h, y0 + bottom*h]).astype(int).clip(0, H)
         part = frame[rows[0]:rows[1], cols[0]:cols[1]].reshape(-1, 3)
         out.append(part.mean(0) if len(part) else np.full(3, np.nan))
     return np.concatenate(out)
@@ -71,8 +70,8 @@ def _cost(track: dict, box, look, time) -> float:
     middle = lambda b: (b[:2] + b[2:4])/2
     step = np.linalg.norm(middle(box) - middle(last) - track["speed"]*min(tau, .4))/max(sides(last), 1.)
     change = np.abs(look - track["look"])
-    return step/(1 + tau) + abs(np.log(max(sides(box), 1.)/max(sides(last),
-                                                               1.))) + (np.nanmean(change) if np.isfinite(change).any() else 0)/40
+    growth = abs(np.log(max(sides(box), 1.)/max(sides(last), 1.)))
+    return step/(1 + tau) + growth + (np.nanmean(change) if np.isfinite(change).any() else 0)/40
 
 def follow_faces(frames: np.ndarray, # [N, h, w, 3] uint8
                  faces: list,        # N arrays [n, 17] of `find_faces`
