@@ -17,8 +17,8 @@ from ..core.config import Config
 from ..core.base import GPHMError, resolve, rng, seed_everything
 from ..capture.contract import Captures
 from ..capture.frames import FrameSet
-from ..synth.person import sitter_of
-from ..synth.render.studio import strike
+from ..synth.person import subject_of
+from ..synth.render.studio import pose_subject
 from ..geometry.camera import orbit_camera
 from ..geometry.pose import invert_pose
 from ..model.gaussian import GaussianModel
@@ -79,12 +79,12 @@ def over_seeds(rows: list[dict], names) -> dict: # name -> (mean, standard devia
     return out
 
 # %% ../../nbs/experiments/study.ipynb #25c6e0b1
-def sample_surface(meshes: list, count: int, numbers: np.random.Generator) -> np.ndarray: # [(V [n, 3], F [m, 3])] -> [count, 3]
+def sample_surface(meshes: list, count: int, rng: np.random.Generator) -> np.ndarray: # [(V [n, 3], F [m, 3])] -> [count, 3]
     "Points drawn evenly by area on several meshes."
     corners = np.concatenate([v[f] for v, f in meshes])
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    pick = numbers.choice(len(area), count, p=area/area.sum())
-    return (corners[pick]*numbers.dirichlet([1., 1, 1], count)[..., None]).sum(1)
+    pick = rng.choice(len(area), count, p=area/area.sum())
+    return (corners[pick]*rng.dirichlet([1., 1, 1], count)[..., None]).sum(1)
 
 def true_surface(captures: Captures, subject: str, frame: str, count: int = 100_000) -> Tensor: # [count, 3] canonical
     "Points on the true surface of a synthetic head in one frame."
@@ -93,11 +93,11 @@ def true_surface(captures: Captures, subject: str, frame: str, count: int = 100_
     seed, number = captures.head["seed"], int(found[1])
     scale, R, t = captures[subject].pose(frame)
     v = captures[subject].truth(frame)["vertices"].astype(np.float64) + np.asarray(t)
-    sitter = sitter_of(seed, number, 512)[1]
-    posed = strike(sitter, v, np.asarray(R, np.float64), np.asarray(t, np.float64))
-    meshes = [(posed.v, layer[0]) for layer in sitter.layers[:2]]
-    if sitter.hair is not None: meshes.append((posed.hair, sitter.hair.faces))
-    if sitter.outfit is not None: meshes.append((posed.wear, sitter.outfit.faces))
+    dressed = subject_of(seed, number, 512)[1]
+    posed = pose_subject(dressed, v, np.asarray(R, np.float64), np.asarray(t, np.float64))
+    meshes = [(posed.v, layer[0]) for layer in dressed.layers[:2]]
+    if dressed.hair is not None: meshes.append((posed.hair, dressed.hair.faces))
+    if dressed.outfit is not None: meshes.append((posed.wear, dressed.outfit.faces))
     x = torch.tensor(sample_surface(meshes, count, rng(seed, "surface", number)), dtype=torch.float32)
     return invert_pose(x[None], *(torch.as_tensor(np.asarray(q), dtype=torch.float32)[None] for q in (scale, R, t)))[0]
 

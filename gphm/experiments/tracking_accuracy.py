@@ -21,7 +21,7 @@ from ..geometry.camera import project
 from ..geometry.pose import invert_pose
 from ..capture.source import open_source
 from ..tracking import clip as clips
-from ..testing.filming import film, seen_by
+from ..testing.filming import film_take, seen_by
 from ..tracking.landmarks.landmarks import detect_landmarks, eye_distance
 from ..tracking.matting.matting import matte_frames
 from ..tracking.fitting.multiview import fit_views
@@ -97,7 +97,7 @@ def camera_yaw(R: Tensor, t: Tensor) -> Tensor: # [T] degrees
 
 def study_one(number: int, count: int = 30, yaw: float = None, size: int = 256, focal: bool = False, seed: int = 0) -> dict:
     "A synthetic clip of one camera through the offline tools: errors, [T] arrays and numbers."
-    take = film(number, count, {"cam": studio_camera(0, 0, size)}, yaw, seed)
+    take = film_take(number, count, {"cam": studio_camera(0, 0, size)}, yaw, seed)
     frames, K = take.frames["cam"], take.cameras["cam"].K
     seen = detect_landmarks(frames)
     alpha, _ = matte_frames(frames, shot=seen.shot)
@@ -112,7 +112,7 @@ def study_one(number: int, count: int = 30, yaw: float = None, size: int = 256, 
 
 def study_views(number: int, count: int = 8, rig: str = "front", views: int = 12, size: int = 256, seed: int = 0) -> dict:
     "A synthetic person before many calibrated cameras through the offline tools."
-    take, seen = film(number, count, camera_rig(rig, views, 0, size), None, seed), {}
+    take, seen = film_take(number, count, camera_rig(rig, views, 0, size), None, seed), {}
     for n, frames in take.frames.items():
         try: seen[n] = detect_landmarks(frames, name=n)
         except GPHMError: seen[n] = nothing_found(count)

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from ..core.base import log
-from .splat_projection import (GRADS, SPLAT, TILE, f32, fill_tiles, project_backward, project_forward,
-                                             sort_cameras)
+from .splat_arguments import (GRADS, SPLAT, TILE, Blocks, Cloud, Picture, PictureGradient, Scene, TileLists, Views,
+                                            f32)
+from .splat_projection import fill_tiles, project_backward, project_forward, sort_cameras
 from . import splat_plain, splat_tiles
 from .simd import kernel
 from .threads import on_threads
@@ -41,12 +42,12 @@ def share_tiles(start, threads, tiles):
 @dataclass(frozen=True)
 class Record:
     "What the forward pass leaves for the backward pass."
-    inputs: tuple        # means, quats, scales, opacities, features, world_to_camera, K, background
-    size: tuple          # (H, W)
-    splats: np.ndarray   # [B,N,8] projected Gaussians
-    boxes: np.ndarray    # [B,N,4] int32 their tiles
-    tiles: tuple         # start [B*tiles+1], ids [start[-1]] and the longest list of a tile
-    blocks: tuple        # lists of the 4x4 blocks and their lengths
+    cloud: Cloud
+    views: Views
+    scene: Scene         # the projected Gaussians, features and background
+    boxes: np.ndarray    # [B,N,4] int32 the tiles of each projected Gaussian
+    tiles: TileLists
+    blocks: Blocks
     shares: Shares
     room: object         # splat_tiles or splat_plain
     rest: np.ndarray     # [B,H,W] the transmittance behind the last Gaussian; 1 - alpha would have lost its digits
@@ -61,39 +62,35 @@ def render(means, quats, scales, opacities, features, world_to_camera, K, backgr
     columns, rows = -(-W//TILE), -(-H//TILE)
     splats, boxes = np.empty((B, N, SPLAT), np.float32), np.empty((B, N, 4), np.int32)
     projecting, sorting = few(threads, B*N), min(threads, B)
-    on_threads(project_forward, projecting, projecting, means, quats, scales, opacities, world_to_camera, K, W, H,
-               np.float32(near), splats, boxes)
+    cloud, views = Cloud(means, quats, scales, opacities), Views(world_to_camera, K, W, H)
+    on_threads(project_forward, projecting, projecting, cloud, views, np.float32(near), splats, boxes)
     order, visible, counts = np.empty((B, N), np.int32), np.empty(B, np.int64), np.zeros((B, columns*rows), np.int64)
     on_threads(sort_cameras, sorting, sorting, splats.view(np.uint32), boxes, columns, order, visible, counts)
     start = np.concatenate([[0], np.cumsum(counts)])
-    ids, most = np.empty(start[-1], np.int32), int(counts.max())
-    on_threads(fill_tiles, sorting, sorting, order, visible, boxes, columns, start, ids)
+    tiles = TileLists(start, np.empty(start[-1], np.int32), int(counts.max()))
+    on_threads(fill_tiles, sorting, sorting, order, visible, boxes, columns, start, tiles.ids)
     shares = share_tiles(start, threads, columns*rows)
     out, rest, depth = np.empty((B, H, W, C), np.float32), np.empty((B, H, W), np.float32), np.empty((B, H, W), np.float32)
-    lists, lengths = np.empty(16*len(ids), np.int32), np.empty(16*B*columns*rows, np.int32)
-    on_threads(room.raster_forward, threads, shares.ranges, start, ids, most, splats, features, C, background, W, H,
-               out.reshape(-1), rest.reshape(-1), depth.reshape(-1), lists, lengths)
-    inputs = (means, quats, scales, opacities, features, world_to_camera, K, background)
-    return out, 1 - rest, depth, Record(inputs, size, splats, boxes, (start, ids, most), (lists, lengths), shares, room, rest)
+    scene, blocks = Scene(splats, features, background, W, H), Blocks(np.empty(16*start[-1], np.int32), np.empty(16*(len(start) - 1), np.int32))
+    picture = Picture(out.reshape(-1), rest.reshape(-1), depth.reshape(-1))
+    on_threads(room.raster_forward, threads, shares.ranges, tiles, scene, picture, blocks)
+    return out, 1 - rest, depth, Record(cloud, views, scene, boxes, tiles, blocks, shares, room, rest)
 
 # %% ../../nbs/rendering/splat_cpu.ipynb #0f4ade4c
 def gradients(record, V, V_alpha, V_depth=None):
     "Gradients of the first six inputs of `render`, from those of its features, alpha and depth (None: no gradient)."
-    means, quats, scales, opacities, features, world_to_camera, K, background = record.inputs
-    (H, W), B, N, C = record.size, len(world_to_camera), means.shape[1], features.shape[2]
-    start, ids, most = record.tiles
-    shares, threads = record.shares, len(record.shares.slot0)
+    cloud, views, scene, shares, threads = record.cloud, record.views, record.scene, record.shares, len(record.shares.slot0)
+    (B, N, _), C = scene.splats.shape, scene.features.shape[2]
     sums = np.empty((shares.slots[-1], N, C + GRADS), np.float32)
-    V_flat = [v.reshape(-1) for v in (V, V_alpha, V_alpha if V_depth is None else V_depth)]
-    on_threads(record.room.raster_backward, threads, shares.ranges, shares.slot0, start, ids, most, record.splats, features, C, background,
-               W, H, *record.blocks, *V_flat, V_depth is not None, sums)
-    grads = [np.zeros_like(x) for x in (means, quats, scales, opacities, features)]
+    gradient = PictureGradient(*(v.reshape(-1) for v in (V, V_alpha, V_alpha if V_depth is None else V_depth)), V_depth is not None)
+    on_threads(record.room.raster_backward, threads, shares.ranges, shares.slot0, record.tiles, scene, record.blocks, gradient, sums)
+    g_cloud, g_features = Cloud(*(np.zeros_like(x) for x in cloud)), np.zeros_like(scene.features)
     projecting = few(threads, B*N)
-    g_camera, g_cameras = np.zeros((projecting, B, 12)), np.zeros_like(world_to_camera)
-    on_threads(project_backward, projecting, projecting, means, quats, scales, world_to_camera, K, W, H, record.splats, record.boxes,
-               sums, shares.slots, *grads, g_camera)
+    g_camera, g_cameras = np.zeros((projecting, B, 12)), np.zeros_like(views.world_to_camera)
+    on_threads(project_backward, projecting, projecting, cloud, views, scene.splats, record.boxes, sums, shares.slots, g_cloud,
+               g_features, g_camera)
     g_cameras[:, :3] = g_camera.sum(0).reshape(B, 3, 4)
-    return *grads, g_cameras
+    return *g_cloud, g_features, g_cameras
 
 # %% ../../nbs/rendering/splat_cpu.ipynb #efe845e4
 @kernel()
@@ -128,7 +125,7 @@ class SplatCPU(torch.autograd.Function):
     def backward(ctx, V, V_alpha, V_depth):
         ctx.saved_tensors                                     # torch's check that no input was changed in place meanwhile
         zeros = lambda v, *shape: np.zeros(shape, np.float32) if v is None else v.contiguous().numpy()
-        V, V_alpha = zeros(V, *ctx.record.rest.shape, len(ctx.record.inputs[-1])), zeros(V_alpha, *ctx.record.rest.shape)
+        V, V_alpha = zeros(V, *ctx.record.rest.shape, len(ctx.record.scene.background)), zeros(V_alpha, *ctx.record.rest.shape)
         grads = gradients(ctx.record, V, V_alpha, None if V_depth is None else V_depth.contiguous().numpy())
         g_background = None
         if ctx.needs_input_grad[7]: g_background = torch.from_numpy(np.einsum("bhwc,bhw->c", V, ctx.record.rest))
@@ -138,7 +135,8 @@ class SplatCPU(torch.autograd.Function):
 @functools.cache
 def working_room():
     "Compile (or load from numba's cache) all kernels: `splat_tiles`, else `splat_plain`, else None, with a log line."
-    return splat_tiles if _compiles(splat_tiles, "plain loops are") else splat_plain if _compiles(splat_plain, "the slow torch reference is") else None
+    if _compiles(splat_tiles, "plain loops are"): return splat_tiles
+    return splat_plain if _compiles(splat_plain, "the slow torch reference is") else None
 
 def _compiles(room, instead) -> bool:
     notice = threading.Timer(2, log.info, ["compiling the CPU splatting kernels; about 15 seconds, once on this machine"])

@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter, minimum_filter
 
 from ..shape.basis import HeadBasis
 from ..noise import noise, smoothstep
-from .parts import CLOTHS, Wear, blob, cloth, grid_faces, join, piece, unit
-from .on_skin import CENTRE, POLAR, THETA, bind, cast, lookup, regions, skull_radius, toward
+from .parts import CLOTHS, Wear, blob, cloth, grid_faces, join, piece, unit_rows
+from .on_skin import HAT_CENTRE, POLAR, THETA, bind_to_skin, cast_rays, lookup, regions, skull_radius, toward
 
 # %% ../../../nbs/synth/clothing/hats.ipynb #25d4d77c
 HATS = ("beanie", "cap", "hat", "headband")
@@ -26,7 +26,7 @@ def rim_height(kind, theta):
 def polar_of(basis, theta, y):
     "Polar angle at which the skull reaches height y in direction theta; [n] each."
     r = lookup(skull_radius(basis), theta[:, None], POLAR[None]/POLAR[-1])
-    heights = CENTRE[1] + r*np.cos(POLAR)
+    heights = HAT_CENTRE[1] + r*np.cos(POLAR)
     return np.array([np.interp(-h, -row, POLAR) for h, row in zip(y, heights)])
 
 def crown(basis, kind, columns, rows, thickness, start=None):
@@ -37,12 +37,12 @@ def crown(basis, kind, columns, rows, thickness, start=None):
     polar = (0 if start is None else start)*(1 - s) + end*s
     t = theta + 0*polar
     r = lookup(gaussian_filter(skull_radius(basis), 2, mode=("wrap", "nearest")), t, polar/POLAR[-1])
-    return CENTRE + toward(t, polar)*(r + thickness(t, s + 0*polar, polar))[..., None], t, s + 0*polar
+    return HAT_CENTRE + toward(t, polar)*(r + thickness(t, s + 0*polar, polar))[..., None], t, s + 0*polar
 
 def _limit(basis, mesh, margin=.0035, slope=1.2):
     "Largest radius [97, 70] of hair below a mesh, over THETA and POLAR: free where the mesh is not, but near its edges."
     d = toward(THETA[:, None], POLAR[None])
-    r = cast(CENTRE, d, *mesh)
+    r = cast_rays(HAT_CENTRE, d, *mesh)
     r = minimum_filter(np.where(r > 0, r - margin, np.inf), 3, mode=("wrap", "nearest"))       # hair and hat follow the skin a little differently
     r = np.maximum(r, skull_radius(basis) + .0008)
     gap = np.abs(POLAR[:, None] - POLAR[None])*.1*slope
@@ -53,7 +53,7 @@ def make_hat(basis: HeadBasis, kind, g, colour=None):
     rgb = np.array(CLOTHS[g.integers(len(CLOTHS))] if colour is None else colour)*np.exp(g.normal(0, .08))
     seed = int(g.integers(100))
     mesh, pieces, base = dict(beanie=_beanie, cap=_cap, hat=_brimmed, headband=_headband)[kind](basis, g, rgb, seed)
-    near, share = bind(basis, base, regions(basis)["skull"], 24, .018)
+    near, share = bind_to_skin(basis, base, regions(basis)["skull"], 24, .018)
     return join(kind, pieces, True, near, share, limit=_limit(basis, mesh))
 
 # %% ../../../nbs/synth/clothing/hats.ipynb #b7edaef1
@@ -96,7 +96,7 @@ def _cap(basis, g, rgb, seed):
     return mesh, pieces, np.concatenate([mesh[0], near, button["points"]])
 
 # %% ../../../nbs/synth/clothing/hats.ipynb #8ae8a4ae
-def crown_height(basis): return float(CENTRE[1] + skull_radius(basis)[:, 0].mean())
+def crown_height(basis): return float(HAT_CENTRE[1] + skull_radius(basis)[:, 0].mean())
 
 def _brimmed(basis, g, rgb, seed):
     bucket = g.random() < .4
@@ -109,16 +109,16 @@ def _brimmed(basis, g, rgb, seed):
     lean = .19 - .01*bucket
     k = np.concatenate([1 - lean*up, (1 - lean)*(.86 + .14*np.cos(round_)), (1 - lean)*inwards])    # side, rounded edge, top
     h = np.concatenate([.90*up, .90 + .10*np.sin(round_), 1 + 0*inwards])
-    middle = np.array([0, 0, CENTRE[2]])
+    middle = np.array([0, 0, HAT_CENTRE[2]])
     p = np.stack([rim[:, 0]*k, rim[:, 1] + (top - rim[:, 1])*h, middle[2] + (rim[:, 2] - middle[2])*k], -1)
     if not bucket: p[..., 1] -= smoothstep(.93, 1, h)*.014*np.exp(-(p[..., 0]/.022)**2)
     if not bucket: p[..., 0] *= 1 - .28*smoothstep(.5, 1, h)*smoothstep(.01, .08, p[..., 2])                # pinched in front
-    d = p - CENTRE                                                                # never inside the skull
+    d = p - HAT_CENTRE                                                                # never inside the skull
     r = np.linalg.norm(d, axis=-1)
     least = lookup(skull_radius(basis), np.arctan2(d[..., 0], d[..., 2]), np.arccos((d[..., 1]/r).clip(-1, 1))/POLAR[-1]) + .004
-    p = CENTRE + d*(np.maximum(r, least)/r)[..., None]
+    p = HAT_CENTRE + d*(np.maximum(r, least)/r)[..., None]
     s = np.concatenate([np.linspace(0, 1, 9), np.linspace(1, 0, 9)])[:, None]
-    outward = unit(np.stack([rim[:, 0]/.8, 0*t, rim[:, 2] - middle[2]], -1))
+    outward = unit_rows(np.stack([rim[:, 0]/.8, 0*t, rim[:, 2] - middle[2]], -1))
     y = -.58*wide*s + 0*t if bucket else .012*np.sin(t)**2*s**2 - .012*s*np.maximum(np.cos(t), 0)**2 + .004*s
     brim = rim + (wide*s)[..., None]*outward + y[..., None]*[0, 1, 0]
     brim[..., 1] += np.where(np.arange(18)[:, None] < 9, .0013, -.0013) + .002*noise(brim, 18, 2, seed)*s
@@ -147,9 +147,9 @@ def hat_limit(wear: Wear, points) -> tuple:
     "Hair below a hat: points [N, 3] of paint space pressed under it, and which [N] were (or all as they are, without a hat)."
     p = np.asarray(points, float)
     if "limit" not in wear.more: return p, np.zeros(len(p), bool)
-    d = p - CENTRE
+    d = p - HAT_CENTRE
     r = np.maximum(np.linalg.norm(d, axis=-1), 1e-9)
     polar = np.arccos((d[:, 1]/r).clip(-1, 1))
     most = lookup(wear.more["limit"], np.arctan2(d[:, 0], d[:, 2]), polar/POLAR[-1])
     under = (r > most) & (polar < POLAR[-1])
-    return np.where(under[:, None], CENTRE + d*(np.minimum(r, most)/r)[:, None], p), under
+    return np.where(under[:, None], HAT_CENTRE + d*(np.minimum(r, most)/r)[:, None], p), under

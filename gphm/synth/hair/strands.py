@@ -12,7 +12,7 @@ from numba import njit
 from scipy.ndimage import gaussian_filter
 
 from ...core.base import rng
-from ..skin.atlas import scatter
+from ..skin.atlas import scatter_points
 from ..noise import mix, noise, smoothstep
 
 # %% ../../../nbs/synth/hair/strands.ipynb #6aa9d89a
@@ -83,7 +83,7 @@ def brows(place, look):
 def draw_brows(out, basis, look):
     "Strands of both brows into `out` [2, S, S]."
     g = rng(look.seed, "brows")
-    p, uv, J = scatter(basis, g, ((-.07, .035, .04), (.07, .075, .12)), 190)
+    p, uv, J = scatter_points(basis, g, ((-.07, .035, .04), (.07, .075, .12)), 190)
     k = g.random(len(p)) < brows(p, look)*look.brow_density*.75
     p, uv, J = p[k], uv[k], J[k]
     x, side = np.abs(p[:, 0]), np.sign(p[:, 0])
@@ -113,7 +113,7 @@ def beard(place, look):
 def draw_beard(out, basis, look):
     "Strands of beard, moustache and stubble into `out` [2, S, S]."
     g = rng(look.seed, "beard")
-    p, uv, J = scatter(basis, g, ((-.09, -.125, -.02), (.09, .045, .12)), 55)
+    p, uv, J = scatter_points(basis, g, ((-.09, -.125, -.02), (.09, .045, .12)), 55)
     jaw, lip, chin, every = beard(p, look)
     long = np.maximum(np.maximum(jaw*look.beard, chin*look.goatee), lip*look.moustache)
     u = g.random(len(p))
@@ -131,7 +131,7 @@ def draw_beard(out, basis, look):
 def draw_buzz(out, basis, look):
     "Strands of a shaved scalp into `out` [2, S, S]."
     g = rng(look.seed, "buzz")
-    p, uv, J = scatter(basis, g, ((-.12, -.08, -.13), (.12, .16, .12)), 60)
+    p, uv, J = scatter_points(basis, g, ((-.12, -.08, -.13), (.12, .16, .12)), 60)
     k = g.random(len(p)) < scalp(p, look, .008)
     p, uv, J = p[k], uv[k], J[k]
     way = np.array([0, -.6, .5]) + p*[3, 0, 3] + g.normal(0, .35, p.shape)                     # forwards from the crown, down at the sides

@@ -20,7 +20,7 @@ DISTANCE, FIELD, TARGET = 1.1, .39, (0., .004, 0.)    # metres: how far, how muc
 RIGS = ("ring", "front", "sphere", "scattered")
 
 def studio_camera(yaw, pitch, resolution: int, distance=DISTANCE) -> Camera:
-    "A camera at `yaw` (to the sitter's left) and `pitch` (upwards), degrees; the head has the same size in the picture at any `distance` (metres)."
+    "A camera at `yaw` (to the subject's left) and `pitch` (upwards), degrees; the head has the same size in the picture at any `distance` (metres)."
     return orbit_camera(yaw, pitch, resolution, distance, FIELD, TARGET)
 
 def camera_ring(views: int, test_views: int, resolution: int) -> dict:

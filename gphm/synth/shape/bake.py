@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LANDMARKS', 'EAR_CANALS', 'LID_L', 'LID_R', 'PARTS', 'BONES', 'HEADWARD', 'ISLANDS', 'TONGUE', 'NEUTRAL', 'load_body',
-           'to_ours', 'body_rows', 'islands_of', 'place', 'bust_faces', 'product_weights', 'principal_phenotypes',
-           'sky_visibility', 'atlas_masks', 'mirror_of', 'bone_weights', 'vertex_normals', 'bake_head_basis']
+           'to_ours', 'body_rows', 'islands_of', 'place_island', 'bust_faces', 'product_weights',
+           'principal_phenotypes', 'sky_visibility', 'atlas_masks', 'mirror_of', 'bone_weights', 'mesh_normals',
+           'bake_head_basis']
 
 # %% ../../../nbs/synth/shape/bake.ipynb #85bc456a
 import os
@@ -70,7 +71,7 @@ def islands_of(t, uv):
         names[(c[:, 0] > u0) & (c[:, 0] < u1) & (c[:, 1] > v0) & (c[:, 1] < v1)] = name
     return names
 
-def place(uv, island):
+def place_island(uv, island):
     "Atlas coordinates ([0, 1], v downwards) of body texture coordinates of one island."
     u0, v0, u1, v1, scale, turned, x, y = ISLANDS[island]
     d = np.stack([v1 - uv[..., 1], uv[..., 0] - u0], -1) if turned else np.stack([uv[..., 0] - u0, v1 - uv[..., 1]], -1)
@@ -86,7 +87,7 @@ def bust_faces(T, uv, groups, bottom=-.33, side=.27):
     keep = (T[f][..., 1].min(1) > bottom) & (np.abs(T[f][..., 0]).max(1) < side)
     island = islands_of(t, uv)
     charts_of = np.zeros((*t.shape, 2))
-    for name in ISLANDS: charts_of[island == name] = place(uv[t[island == name]], name)
+    for name in ISLANDS: charts_of[island == name] = place_island(uv[t[island == name]], name)
     fine, kind, chart, W = refine(T, f[keep], charts_of[keep], island[keep] == "head")
     for name in ISLANDS:
         k = island[keep][kind] == name
@@ -199,7 +200,7 @@ def bone_weights(model, used, W, parts):
     w = np.concatenate([w, (W @ w).clip(0, 1)])[used]
     return np.concatenate([w/np.maximum(w.sum(1, keepdims=True), 1), *(np.tile(np.eye(len(BONES))[BONES.index(bone)], (n, 1)) for n, bone in parts)])
 
-def vertex_normals(v, faces):
+def mesh_normals(v, faces):
     "Unit normals [V, 3], averaged by area; counter-clockwise faces seen from outside."
     n = np.cross(v[faces[:, 1]] - v[faces[:, 0]], v[faces[:, 2]] - v[faces[:, 0]])
     out = np.stack([sum(np.bincount(faces[:, k], n[:, c], len(v)) for k in range(3)) for c in range(3)], -1)
@@ -228,7 +229,7 @@ def bake_head_basis(path, cache=None, rank=64, seed=0):
         faces, part, chart = np.concatenate([faces, f + count]), np.append(part, np.full(len(f), PARTS.index(name))), np.concatenate([chart, c[f]])
         count += len(points)
     base = (rows[0][0] + np.einsum("r,rpc->pc", neutral, rows[1]))[:count]
-    ao = sky_visibility(base, faces[part != PARTS.index("lash")], vertex_normals(base, faces))
+    ao = sky_visibility(base, faces[part != PARTS.index("lash")], mesh_normals(base, faces))
     out = dict(mean=rows[0][0].astype(np.float32), components=rows[1].astype(np.float16), locals=rows[2].astype(np.float16),
         actions=rows[3].astype(np.float16), products=model.stacked_phenotype_blend_shapes_mask[kept].numpy().astype(np.uint8),
         projection=P.astype(np.float32), faces=faces.astype(np.uint16), part=part.astype(np.uint8), chart=np.round(chart*65535).astype(np.uint16),

@@ -11,12 +11,12 @@ import numpy as np
 
 from ...core.base import rng
 from ..shape.basis import HeadBasis, PARTS
-from .atlas import atlas_of, face_tree, lid_lines, on_atlas, scatter
+from .atlas import atlas_of, face_tree, lid_lines, on_atlas, scatter_points
 from ..look import HAIRS, Look
 from ..hair.strands import around, beard, brows, draw_beard, draw_brows, draw_buzz, lay, scalp
 from .wrinkles import grooves
 from ..noise import mix, noise, smoothstep
-from .colour import BLOOD, MELANIN, skin_rgb
+from .colour import MOST_BLOOD, MOST_MELANIN, skin_rgb
 
 # %% ../../../nbs/synth/skin/paint.ipynb #ca2aa2d8
 def spots(count, tree, centres, radii):
@@ -47,7 +47,7 @@ def pigments(p, z, ears, lids, lips, basis, look, size):
     b = b + .9*look.tired*z["under"] + 1.0*z["inner"] + .9*lids - .25*z["mouth"]
     k, tree = face_tree(basis, size)
     g = rng(look.seed, "spots")
-    seeds, add = scatter(basis, g, ((-.08, -.10, .01), (.08, .10, .13)), 12)[0], np.zeros(len(p))
+    seeds, add = scatter_points(basis, g, ((-.08, -.10, .01), (.08, .10, .13)), 12)[0], np.zeros(len(p))
     r = np.exp(g.normal(0, .35, len(seeds)))
     if look.freckles:
         w = zones(seeds)
@@ -58,7 +58,7 @@ def pigments(p, z, ears, lids, lips, basis, look, size):
     if aged: add[k] += .8*spots(len(k), tree, seeds[100:100 + aged], .0026*r[100:100 + aged])*(.5 + .5*fine[k])
     sore = int(22*look.blemishes)
     if sore: b[k] = b[k] + 1.8*h*spots(len(k), tree, seeds[200:200 + sore], .0013*r[200:200 + sore])
-    return (look.melanin*m + .016*add*(1 + 6*look.melanin)).clip(.001, MELANIN), (look.blood*b).clip(.001, BLOOD)
+    return (look.melanin*m + .016*add*(1 + 6*look.melanin)).clip(.001, MOST_MELANIN), (look.blood*b).clip(.001, MOST_BLOOD)
 
 # %% ../../../nbs/synth/skin/paint.ipynb #623ebe01
 def paint_skin(p, masks, basis, look, size):
