@@ -10,7 +10,6 @@ __all__ = ['KEEP', 'average_landmarks', 'solve_offsets', 'draw_study', 'detected
 import datetime, importlib.metadata
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..core.base import GPHMError, log, write_json
 from ..evaluation.judges import GROUPS, Shots, draw_heads, draw_people, face_found

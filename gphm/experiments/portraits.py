@@ -20,7 +20,7 @@ from ..core.base import GPHMError, read_json, relative, resolve, rng, write_json
 from ..synth.render.rigs import studio_camera
 from ..capture.contract import Captures, CaptureWriter, open_captures
 from ..capture.frames import FrameSet, load_frames
-from ..synth.heads import RECIPE, render_frame
+from ..synth.heads import RECIPE, render_head_frame
 from ..core.jobs import run_jobs
 from .avatars import Study, plain
 from ..evaluation.judges import yaw_of
@@ -45,7 +45,7 @@ def write_portrait(root, number: int, spec: dict):
     "The job of one process: one person, one expression."
     torch.set_num_threads(1)
     cameras = portrait_cameras(number, spec["resolution"])
-    with _writer(root, spec).subject(f"portrait_{number:03d}", cameras) as out: out.add_frame(**render_frame(PORTRAIT_SEED, number, number % 20, cameras))
+    with _writer(root, spec).subject(f"portrait_{number:03d}", cameras) as out: out.add_frame(**render_head_frame(PORTRAIT_SEED, number, number % 20, cameras))
 
 def write_portraits(root, count: int, resolution: int, progress: bool = True) -> Captures:
     "Synthetic people, one frame each; more are added to those that are there."

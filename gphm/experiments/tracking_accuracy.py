@@ -20,7 +20,7 @@ from ..synth.render.rigs import camera_rig, studio_camera
 from ..geometry.camera import project
 from ..geometry.pose import invert_pose
 from ..capture.source import open_source
-from ..tracking import clip as clips
+from ..tracking import clip as clip_tools
 from ..testing.filming import film_take, seen_by
 from ..tracking.landmarks.landmarks import detect_landmarks, eye_distance
 from ..tracking.matting.matting import matte_frames
@@ -149,7 +149,8 @@ def study_clip(source, resolution: int = 256, **options) -> dict:
     begin = time.perf_counter()
     plan = plan_source(open_source(source))
     looked = time.perf_counter() - begin
-    with stopwatch(clips, ("see_face", "cut_windows", "matte_clip", "fit_clip")) as spent: clip = clips.prepare_plan(plan, resolution, progress=False, **options)
+    with stopwatch(clip_tools, ("see_face", "cut_windows", "matte_clip", "fit_clip")) as spent:
+        clip = clip_tools.prepare_plan(plan, resolution, progress=False, **options)
     fit, T, spent = clip.fit, len(clip.frames), dict(look=looked) | spent
     return dict(frames=T, size=clip.frames.shape[1], kept=len(fit.index)/T, **measure_reprojection(fit.project(fit.canonical), clip.landmarks.points[fit.index]),
                 **(measure_jitter(fit.R, fit.t, fit.scale) if clip.video and len(fit.index) > 4 else {}), **{f"ms_{k.split('_')[0]}": 1000*v/T for k, v in spent.items()})

@@ -70,7 +70,7 @@ def _resume(folder, settings, net, opt):
 def train_finder(examples: Examples, folder,
                  minutes: float = 30., steps: int = 5000,        # whichever ends first; 0 steps: no limit
                  width: int = 12, batch: int = 24, rate: float = 2e-3, augment: dict | None = None,
-                 seed: int = 0, device="cpu", save_every: float = 20., progress: bool = False) -> LandmarkFinder:
+                 seed: int = 0, device="cpu", save_every: float = 20., progress: bool = False, save=save_checkpoint) -> LandmarkFinder:
     "Train a landmark finder in `folder`, or finish training it, or read it; a run with other settings there is refused."
     folder = resolve(folder)
     settings = dict(minutes=minutes, steps=steps, width=width, batch=batch, rate=rate, augment=augment or {}, seed=seed, examples=len(examples),
@@ -84,18 +84,18 @@ def train_finder(examples: Examples, folder,
     spent = lambda: max(seconds/(60*minutes), step/steps if steps else 0.)
     last, saved, weight = time.time(), time.time(), _WEIGHT.to(device)
     with ThreadPoolExecutor(1) as pool, tqdm(total=100, desc="landmark finder", unit="%", disable=not progress, leave=False) as bar:
-        ahead = pool.submit(batch_of, examples, seed, step, batch, augment)
+        following = pool.submit(batch_of, examples, seed, step, batch, augment)
         while (share := spent()) < 1:
-            (images, truth), ahead = ahead.result(), pool.submit(batch_of, examples, seed, step + 1, batch, augment)
+            (images, truth), following = following.result(), pool.submit(batch_of, examples, seed, step + 1, batch, augment)
             for group in opt.param_groups: group["lr"] = rate*min(1, (step + 1)/100)*(.5 + .5*math.cos(math.pi*share) + .005)
             loss = ((net(images.to(device)) - truth.to(device)).norm(dim=-1)*weight).mean()
             if not torch.isfinite(loss): raise GPHMError(f"the landmark finder's loss is {loss.item()} at step {step}; the last checkpoint is kept in {folder}")
             opt.zero_grad(); loss.backward(); opt.step()
             step += 1; now = time.time(); seconds += now - last; last = now
             bar.n = round(100*min(1, spent())); bar.set_postfix(loss=f"{loss.item():.4f}", step=step)
-            if now - saved > save_every: save_checkpoint(folder, net, step, seconds, opt); saved = now
-        ahead.cancel()
-    save_checkpoint(folder, net, step, seconds)
+            if now - saved > save_every: save(folder, net, step, seconds, opt); saved = now
+        following.cancel()
+    save(folder, net, step, seconds)
     return net.eval()
 
 # %% ../../nbs/experiments/transfer.ipynb #99fa403f

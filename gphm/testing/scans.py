@@ -21,7 +21,7 @@ from ..synth.shape.basis import PARTS, HeadBasis, rotation_of
 from ..datasets.nphm import REGISTRATION_68
 from ..synth.skin.paint import paint
 from ..synth.person import actions_of, fitted, make_person, pose_person
-from ..synth.render.shading import vertex_normals
+from ..synth.render.shading import shading_normals
 from ..geometry.camera import Camera
 from ..rendering.mesh import interpolate, rasterize, rasterize_numpy, sample_texture
 
@@ -66,7 +66,7 @@ def synthetic_scan(number: int, expression: int, texture_size=512, seed=0) -> Sy
 
 def _light(v, faces, chart, ao, size) -> np.ndarray: # [S, S] in 0 .. 1
     "How bright a lamp above the camera makes each texel: scans carry the light that they were taken in."
-    n = vertex_normals(v, faces)
+    n = shading_normals(v, faces)
     bright = (.45 + .55*np.clip(n @ [.15, .45, .88], 0, 1))*(.5 + .5*ao)
     corners = np.concatenate([np.asarray(chart, np.float64).reshape(-1, 2)*size, np.ones((3*len(faces), 1))], 1)
     ids, bary, _ = rasterize_numpy(corners, np.arange(3*len(faces)).reshape(-1, 3), size, size)

@@ -54,7 +54,7 @@ def _plan_speech(g, seconds, style) -> tuple:
     syllables, spans, t = [], [], g.uniform(.2, .8)
     spans.append((0., t, "listening"))
     while t < seconds:
-        for phrase in range(g.integers(2, 5)):
+        for _ in range(g.integers(2, 5)):
             start, count, pace = t, g.integers(4, 13), style.syllables*np.exp(g.normal(0, .08))
             beat = g.integers(3)
             for k in range(count):

@@ -13,7 +13,7 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from ...core.base import GPHMError, rng
-from ...geometry.camera import Camera, look_at, orbit_camera
+from ...geometry.camera import Camera, orbit_camera
 
 # %% ../../../nbs/synth/render/rigs.ipynb #6aa49e4b
 DISTANCE, FIELD, TARGET = 1.1, .39, (0., .004, 0.)    # metres: how far, how much is seen at the head, what is looked at

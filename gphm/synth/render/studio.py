@@ -19,7 +19,7 @@ from ..hair.hair import fit_hair, hair_normals, make_hair
 from .lights import NO_SHADOWS, STUDIO, WRAP, Rig, Shadows, cast_shadows, in_order
 from ..noise import smoothstep
 from ..clothing.outfit import dress, outfit_points, outfit_shade, under_hats
-from .shading import develop, shade_layer, shade_wear, vertex_normals
+from .shading import develop, shade_layer, shade_wear, shading_normals
 from ...rendering.mesh_kernels import rasterize_one
 
 # %% ../../../nbs/synth/render/studio.ipynb #074d9438
@@ -51,7 +51,7 @@ def prepare_subject(basis: HeadBasis, look: Look, neutral: np.ndarray, texture_s
     hair = make_hair(basis, look)
     if hair and wear: hair = under_hats(hair, wear)
     lm = basis.landmarks.numpy()
-    return StudioSubject(paint(basis, look, texture_size), layers, np.round(basis.ao.numpy()*outfit_shade(wear, T, vertex_normals(T.astype(np.float64), faces)), 9),
+    return StudioSubject(paint(basis, look, texture_size), layers, np.round(basis.ao.numpy()*outfit_shade(wear, T, shading_normals(T.astype(np.float64), faces)), 9),
                   hair, fit_hair(hair, T, neutral) if hair else None, np.minimum(np.array(look.brows)*.5, .03), faces, shirt_thickness(basis, look),
                   np.array([lm[61:64], lm[[67, 66, 65]]]), dress(basis, wear, T, neutral), neutral)
 
@@ -79,11 +79,11 @@ def pose_subject(subject: StudioSubject,
     wear = wear_normals = None
     if subject.outfit is not None:
         wear = outfit_points(subject.outfit, subject.neutral, v, R, t)
-        wear_normals = vertex_normals(wear, subject.outfit.faces)
-    normals = vertex_normals(v, subject.faces)
+        wear_normals = shading_normals(wear, subject.outfit.faces)
+    normals = shading_normals(v, subject.faces)
     if subject.cloth.any():
         v = v + normals*subject.cloth[:, None]
-        normals = vertex_normals(v, subject.faces)
+        normals = shading_normals(v, subject.faces)
     gap = np.linalg.norm((v[subject.gap[0]] - v[subject.gap[1]]), axis=1).max()
     hair = normals_of_hair = tangents = None
     if subject.hair is not None:
