@@ -8,8 +8,9 @@ __all__ = ['VECTORS', 'PLAIN_LOOPS', 'Shares', 'share_tiles', 'Rasterizer', 'Rec
 
 # %% ../../nbs/rendering/splat_cpu.ipynb #7696d674
 import functools, threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch

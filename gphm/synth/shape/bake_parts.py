@@ -8,6 +8,8 @@ __all__ = ['TEETH_UPPER', 'TEETH_LOWER', 'triangles', 'teeth_arch', 'eyeball', '
 # %% ../../../nbs/synth/shape/bake_parts.ipynb #483375e4
 import numpy as np
 
+from .basis import EYE_DISC
+
 # %% ../../../nbs/synth/shape/bake_parts.ipynb #6cd8030d
 TEETH_UPPER, TEETH_LOWER = (.005, .83, .60, .06), (.005, .91, .60, .06)     # places in the atlas
 
