@@ -53,7 +53,8 @@ class Study:
     def changes(self) -> dict: # of Finetune
         return dict(fit_steps=self.fit_steps) | (dict(tune_steps=self.tune_steps) if self.tune_steps else {})
 
-STUDIES = dict(laptop=Study(), smoke=Study("smoke", seconds=8., every=5, resolution=64, steps=16, few_steps=16, fit_steps=4, tune_steps=3, score=4, few="1", images=2),
+STUDIES = dict(laptop=Study(), smoke=Study("smoke", seconds=8., every=5, resolution=64, steps=16,
+                                           few_steps=16, fit_steps=4, tune_steps=3, score=4, few="1", images=2),
                gpu=Study("gpu", people=5, every=2, resolution=512, steps=2000, score=200, images=60))
 STUDIES["paper"] = replace(STUDIES["gpu"], preset="paper", every=1)
 CHOOSING = ("preset", "people", "few", "images")     # choose rows; the others change what every row is
@@ -64,8 +65,10 @@ def open_study(run_dir, preset: str = "", **changes) -> Study:
     if path.is_file():
         study = Study(**read_json(path))
         for k, v in wanted.items():
-            if k not in CHOOSING and v != getattr(study, k): raise GPHMError(f"{run_dir} holds avatars with {k} {getattr(study, k)}, but {v} was asked for; choose another run_dir")
-        if preset and preset != study.preset: raise GPHMError(f"{run_dir} holds avatars of the preset {study.preset!r}, but {preset!r} was asked for; choose another run_dir")
+            if k not in CHOOSING and v != getattr(study, k):
+                raise GPHMError(f"{run_dir} holds avatars with {k} {getattr(study, k)}, but {v} was asked for; choose another run_dir")
+        if preset and preset != study.preset:
+            raise GPHMError(f"{run_dir} holds avatars of the preset {study.preset!r}, but {preset!r} was asked for; choose another run_dir")
     else:
         name = make_config(preset).preset
         study = STUDIES[name if name in STUDIES else "laptop"]
@@ -77,7 +80,8 @@ def start(p: dict, kind: str = "avatars") -> tuple: # study, prior, the run's fo
     "What the notebooks of a study begin with, from their parameters. Several share a folder and its summary."
     run = Run(p["run_dir"] or f"runs/{kind}-{make_config(p['preset']).preset}")
     if (run.dir/"summary.json").is_file(): run.summary |= read_json(run.dir/"summary.json")
-    study = open_study(run.dir, p["preset"], **{f.name: type(f.default)(p[f.name]) for f in fields(Study) if f.name in p and f.name != "preset"})
+    study = open_study(run.dir, p["preset"],
+                       **{f.name: type(f.default)(p[f.name]) for f in fields(Study) if f.name in p and f.name != "preset"})
     return study, find_prior(p["prior"], study.preset, pick_device(p["device"])), run, resolve(p["out_dir"])
 
 def counts(text) -> list[int]:
@@ -98,7 +102,8 @@ class Sequence:
 
     def frames(self, part: str, count: int = 0) -> list:
         "Names of the frames of `train` or `test`, of those that show the face; at most `count`, spread evenly."
-        if part not in self.captures.splits: raise GPHMError(f"{self.name} has no held-out frames; a clip of at least four frames was expected")
+        if part not in self.captures.splits:
+            raise GPHMError(f"{self.name} has no held-out frames; a clip of at least four frames was expected")
         subject = next(iter(self.captures))
         names = set(self.captures.splits[part]["frames"])
         return evenly_spread([f for f, seen in zip(subject.frames, subject.visible[:, 0]) if f in names and seen], count)
@@ -119,10 +124,12 @@ def sequences(study: Study, data_dir, clips="", consent: str = "", progress: boo
     root = talkers_of(study, data_dir)
     names = [f"person_{n:03d}" for n in range(study.people)]
     todo, each = [n for n, name in enumerate(names) if not (root/name/"dataset.json").is_file()], round(study.seconds*25/study.every)
-    run_jobs("gphm.experiments.avatars:film_talker", root, spec, todo, each, 0, len(todo)*each*.05*(study.resolution/128)**1.7, progress, "talkers", [f"{n}/{n}" for n in names])
+    run_jobs("gphm.experiments.avatars:film_talker", root, spec, todo, each, 0, len(todo)*each*.05*(study.resolution/128)**1.7,
+             progress, "talkers", [f"{n}/{n}" for n in names])
     out = [Sequence(name, open_captures(root/name), False, n) for n, name in enumerate(names)]
     if not clips: return out
-    videos = sorted(p for p in resolve(clips).iterdir() if p.suffix.lower() in (".mp4", ".mov", ".avi", ".mkv", ".webm")) if resolve(clips).is_dir() else []
+    suffixes = (".mp4", ".mov", ".avi", ".mkv", ".webm")
+    videos = sorted(p for p in resolve(clips).iterdir() if p.suffix.lower() in suffixes) if resolve(clips).is_dir() else []
     if not videos: raise GPHMError(f"clips is {clips}; a folder with videos (mp4, mov, avi, mkv, webm) was expected")
     for path in videos:
         captures = capture_of(path, data_dir, study.resolution, consent=consent)
@@ -133,8 +140,10 @@ def sequences(study: Study, data_dir, clips="", consent: str = "", progress: boo
 STILL = .001    # head lengths: landmarks that move less on average have no motion to explain
 
 @torch.no_grad()
-def motion_squares(avatar: Avatar, data: FrameSet, codes: Codes, neighbours: int = 6) -> dict: # a code for each frame -> part: (what is left, all)
-    "Mean squares [head lengths^2] of the motion of brows, eyes and mouth since their mean: of its error, and of the landmarks of `data` themselves."
+def motion_squares(avatar: Avatar, data: FrameSet, codes: Codes,
+                   neighbours: int = 6) -> dict: # a code for each frame -> part: (what is left, all)
+    """Mean squares [head lengths^2] of the motion of brows, eyes and mouth since their mean: of its error, and of the landmarks of `data`
+    themselves."""
     truth = canonical_landmarks(data, torch.arange(len(data), device=data.K.device))
     near = torch.cdist(truth.mean(0), avatar.X_ne).topk(neighbours, largest=False).indices
     X = avatar.deform(avatar.X_ne[near.flatten()], avatar.H[near.flatten()], codes)[0].unflatten(1, near.shape).mean(2)
@@ -152,9 +161,11 @@ def motion_r2(avatar: Avatar, data: FrameSet, codes: Codes, neighbours: int = 6)
     return share_of_motion(motion_squares(avatar, data, codes, neighbours))
 
 # %% ../../nbs/experiments/avatars.ipynb #1cd6aeb3
-CHANGES = {"full": {}, "picture": dict(turns=False), "no-motion": dict(motion=False, encoder_lr=0., landmark=0., others=0.), "no-dynamics": dict(dynamic=False), "fast-encoders": dict(encoder_lr=3e-4), "paper": PAPER}
+CHANGES = {"full": {}, "picture": dict(turns=False), "no-motion": dict(motion=False, encoder_lr=0., landmark=0., others=0.),
+           "no-dynamics": dict(dynamic=False), "fast-encoders": dict(encoder_lr=3e-4), "paper": PAPER}
 SAME_FIT = ("no-motion", "no-dynamics", "picture", "fast-encoders")    # of the fit and the bake they differ in nothing from "full"
-NAMES = {"full": "ours", "picture": "ours, shoulders by the picture alone", "no-motion": "ours, motion not finetuned", "no-dynamics": "ours, without f_dyn", "fast-encoders": "ours, encoders 3 times as fast", "paper": "section 3.5 and no more"}
+NAMES = {"full": "ours", "picture": "ours, shoulders by the picture alone", "no-motion": "ours, motion not finetuned",
+         "no-dynamics": "ours, without f_dyn", "fast-encoders": "ours, encoders 3 times as fast", "paper": "section 3.5 and no more"}
 
 @dataclass(frozen=True)
 class Row:
@@ -174,14 +185,17 @@ class Row:
 
     def avatar(self, device="cpu") -> Avatar: return load_avatar(self.folder, device)
 
-def row_folder(run_dir, sequence: str, name: str, images: int, seed: int) -> Path: return resolve(run_dir)/sequence/f"{name}-{images or 'all'}-{seed}"
+def row_folder(run_dir, sequence: str, name: str, images: int, seed: int) -> Path:
+    return resolve(run_dir)/sequence/f"{name}-{images or 'all'}-{seed}"
 
 def open_row(folder: Path, setting: dict) -> Row | None:
     "The row of a folder if it is finished; one with other settings is refused."
     if not (folder/"row.json").is_file(): return None
     kept = read_json(folder/"row.json")
     for k, v in setting.items():
-        if kept["setting"].get(k) != v: raise GPHMError(f"{relative(folder)} holds an avatar with {k} {kept['setting'].get(k)}, but {v} was asked for; choose another run_dir, or delete it")
+        if kept["setting"].get(k) != v:
+            raise GPHMError(f"{relative(folder)} holds an avatar with {k} {kept['setting'].get(k)}, but {v} was asked for; "
+                            "choose another run_dir, or delete it")
     return Row(folder, **{k: kept[k] for k in ("sequence", "real", "images", "seed", "scores", "frames", "names")})
 
 def plain(x): # numbers that JSON knows
@@ -193,7 +207,8 @@ def plain(x): # numbers that JSON knows
 # %% ../../nbs/experiments/avatars.ipynb #e9906b05
 def parts_of(sequence: Sequence, study: Study, model, images: int = 0) -> tuple[FrameSet, FrameSet]:
     "Training and held-out frames of a sequence."
-    load = lambda names: load_frames(sequence.captures, frames=names, face_size=model.cfg.face_size, nonface_size=model.cfg.face_size, progress=False).to(model.z_id.device)
+    load = lambda names: load_frames(sequence.captures, frames=names, face_size=model.cfg.face_size,
+                                     nonface_size=model.cfg.face_size, progress=False).to(model.z_id.device)
     return load(sequence.frames("train", images)), load(sequence.frames("test", study.score))
 
 def avatar_row(run_dir, model, sequence: Sequence, study: Study, name: str = "full", # a key of CHANGES
@@ -207,26 +222,35 @@ def avatar_row(run_dir, model, sequence: Sequence, study: Study, name: str = "fu
     setting = dict(changes=changes, steps=steps, data=sequence.captures.identity, prior=model.info["folder"], score=study.score)
     if (row := open_row(folder, setting)) is not None: return row
     full = row_folder(run_dir, sequence.name, "full", images, seed)
-    if name in SAME_FIT and (full/"row.json").is_file() and not (folder/"fit.npz").is_file() and not CHANGES[name].keys() & extra and open_row(full, setting | dict(changes=study.changes | extra)):
-        for kept in ("fit.safetensors", "fit.npz", *(("finetune.safetensors", "metrics.jsonl") if name == "picture" else ())): folder.mkdir(parents=True, exist_ok=True); shutil.copy(full/kept, folder/kept)
+    same_fit = name in SAME_FIT and not CHANGES[name].keys() & extra and not (folder/"fit.npz").is_file()
+    if same_fit and (full/"row.json").is_file() and open_row(full, setting | dict(changes=study.changes | extra)):
+        for kept in ("fit.safetensors", "fit.npz", *(("finetune.safetensors", "metrics.jsonl") if name == "picture" else ())):
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(full/kept, folder/kept)
     train, test = parts_of(sequence, study, model, images)
     avatar, summary, scored = reconstruct(model, sequence.captures, train, test, folder, steps, seed, consent, progress, **changes)
     keep_pictures(folder/"scored"/"fitted", test.frame_names, scored["fitted"])
-    scores, frames = score_pictures(scored["truth"], scored["render"], test.masks[:, 0], test.landmarks_2d[:, 0], test.visible[:, 0], device=model.z_id.device)
-    scores |= {k: summary[k] for k in summary if k.startswith("fit/")} | {"seconds": summary.get("train/seconds"), "gaussians": summary.get("model/gaussians")}
-    scores |= {f"error/{k}": v for k, v in error_shares(scored["truth"], scored["render"], test.masks[:, 0], test.landmarks_2d[:, 0]).items()}
+    scores, frames = score_pictures(scored["truth"], scored["render"], test.masks[:, 0], test.landmarks_2d[:, 0],
+                                    test.visible[:, 0], device=model.z_id.device)
+    scores |= {k: summary[k] for k in summary if k.startswith("fit/")}
+    scores |= {"seconds": summary.get("train/seconds"), "gaussians": summary.get("model/gaussians")}
+    shares = error_shares(scored["truth"], scored["render"], test.masks[:, 0], test.landmarks_2d[:, 0])
+    scores |= {f"error/{k}": v for k, v in shares.items()}
     if not sequence.real: scores |= {f"motion/{k}": v for k, v in motion_r2(avatar, test, drive_codes(avatar, test)).items()}
-    write_json(folder/"row.json", dict(setting=setting, sequence=sequence.name, real=sequence.real, images=len(train), seed=seed, scores=plain(scores), frames=plain(frames), names=list(test.frame_names)))
+    write_json(folder/"row.json", dict(setting=setting, sequence=sequence.name, real=sequence.real, images=len(train),
+                                       seed=seed, scores=plain(scores), frames=plain(frames), names=list(test.frame_names)))
     return open_row(folder, setting)
 
 def score_as(row: Row, sequence: Sequence, pictures) -> dict:
     "Somebody else's pictures of a row's held-out frames, scored as the row was."
     subject = next(iter(sequence.captures))
     at, camera = [subject.frames.index(n) for n in row.names], subject.camera_names[0]
-    return score_pictures(row.pictures("truth"), pictures, np.stack([subject.mask(n, camera) for n in row.names]), subject.landmarks_2d[at, 0], subject.visible[at, 0])[0]
+    return score_pictures(row.pictures("truth"), pictures, np.stack([subject.mask(n, camera) for n in row.names]),
+                          subject.landmarks_2d[at, 0], subject.visible[at, 0])[0]
 
 def mean_row(rows: list[Row], columns) -> dict: # column -> (mean, spread over seeds or None)
     "Means over sequences for each seed, then mean and spread over seeds; None where nothing was measured."
     mean = lambda values: float(np.mean(values)) if values else None
     seeds = sorted({r.seed for r in rows})
-    return over_seeds([{c: mean([r.scores[c] for r in rows if r.seed == s and r.scores.get(c) is not None]) for c in columns} for s in seeds], columns)
+    of_seed = lambda s: {c: mean([r.scores[c] for r in rows if r.seed == s and r.scores.get(c) is not None]) for c in columns}
+    return over_seeds([of_seed(s) for s in seeds], columns)

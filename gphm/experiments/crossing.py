@@ -30,8 +30,8 @@ def film_performance(root, who: int, whose: int, frames: list, study: Study) -> 
     root = resolve(root)
     if (root/"dataset.json").is_file(): return open_captures(root)
     spec = dict(resolution=study.resolution, seed=TALKERS, seconds=study.seconds, fps=25., test=.25, performance=whose)
-    writer = CaptureWriter(root, "synthetic clips", "CC0-1.0", "nobody is shown: all heads are synthetic", study.resolution, recipe=RECIPE, frames=list(frames),
-                           **{k: v for k, v in spec.items() if k != "resolution"})
+    writer = CaptureWriter(root, "synthetic clips", "CC0-1.0", "nobody is shown: all heads are synthetic", study.resolution, recipe=RECIPE,
+                           frames=list(frames), **{k: v for k, v in spec.items() if k != "resolution"})
     K = handheld(rng(TALKERS, "hand", who), 1, study.resolution, 25.)[0].K
     with writer.subject(f"person_{who:03d}", {"phone": Camera(torch.eye(4), K, (study.resolution,)*2)}) as out:
         for frame in film_clip(TALKERS, who, [int(f) for f in frames], spec): out.add_frame(**frame)
@@ -44,14 +44,17 @@ DRIVERS = ("driver", "driver, neck too", "driver, codes as they are", "own face"
 def driven_codes(avatar: Avatar, truth: FrameSet, driver: FrameSet, how: str) -> Codes:
     "The codes of each frame under one of DRIVERS."
     if how == "own face": return drive_codes(avatar, truth)
-    rest = drive_codes(avatar, truth, "rest").non                                       # for the truth's turns of the head: in them it is rendered
+    # for the truth's turns of the head: in them it is rendered
+    rest = drive_codes(avatar, truth, "rest").non
     if how == "nothing": return Codes(avatar.mean_exp.expand(len(truth), -1), rest)
     codes = drive_codes(avatar, driver, relative=len(truth) >= RELATIVE_FROM and how != "driver, codes as they are")
     return codes if how == "driver, neck too" else Codes(codes.exp, rest)
 
 def drive_all(avatar: Avatar, truth: FrameSet, driver: FrameSet) -> dict: # how -> (pictures [N, H, W, 3], codes)
     "The avatar under each of DRIVERS, in the truth's place."
-    if truth.frame_names != driver.frame_names: raise GPHMError(f"the truth has the frames {truth.frame_names[0]}…{truth.frame_names[-1]}, the driver {driver.frame_names[0]}…{driver.frame_names[-1]}; the same moments were expected")
+    if truth.frame_names != driver.frame_names:
+        raise GPHMError(f"the truth has the frames {truth.frame_names[0]}…{truth.frame_names[-1]}, "
+                        f"the driver {driver.frame_names[0]}…{driver.frame_names[-1]}; the same moments were expected")
     codes = {how: driven_codes(avatar, truth, driver, how) for how in DRIVERS}
     return {how: (reenact(avatar, truth, progress=False, codes=c), c) for how, c in codes.items()}
 
@@ -62,7 +65,8 @@ def as_other(a: Sequence, b: Sequence, names: list, study: Study, data_dir) -> C
 
 def frames_for(avatar: Avatar, captures: Captures, names: list) -> FrameSet:
     "Frames of a capture on the avatar's device, with faces as large as it reads them."
-    return load_frames(captures, frames=names, face_size=avatar.cfg.face_size, nonface_size=avatar.cfg.face_size, progress=False).to(avatar.X_ne.device)
+    return load_frames(captures, frames=names, face_size=avatar.cfg.face_size, nonface_size=avatar.cfg.face_size,
+                       progress=False).to(avatar.X_ne.device)
 
 def cross_motion(avatar: Avatar, a: Sequence, b: Sequence, study: Study, data_dir, count: int = 48) -> dict: # how -> of motion_squares
     "How much of the true motion A's avatar makes under `driver` and `own face`, without a picture being drawn."
@@ -77,7 +81,8 @@ def cross_row(row: Row, a: Sequence, b: Sequence, study: Study, data_dir, device
     names = b.frames("test", count)
     truth = as_other(a, b, names, study, data_dir)
     setting = dict(frames=names, row=row.scores["psnr"], scores=3)     # the last says which scores there are
-    if (folder/"cross.json").is_file() and (kept := read_json(folder/"cross.json"))["setting"] == setting: return kept | dict(folder=folder, truth=truth)
+    if (folder/"cross.json").is_file() and (kept := read_json(folder/"cross.json"))["setting"] == setting:
+        return kept | dict(folder=folder, truth=truth)
     avatar = row.avatar(device)
     t, d = (frames_for(avatar, c, names) for c in (truth, b.captures))
     scores, known = {}, describe(t.images[:, 0])
@@ -86,7 +91,8 @@ def cross_row(row: Row, a: Sequence, b: Sequence, study: Study, data_dir, device
         keep_pictures(folder/how, names, images)
         s, frames = score_pictures(t.images[:, 0], images, t.masks[:, 0], t.landmarks_2d[:, 0], t.visible[:, 0], known, device=device)
         squares = motion_squares(avatar, t, codes)
-        scores[how] = plain(s | {f"motion/{k}": v for k, v in share_of_motion(squares).items()}) | dict(squares=squares, frames=plain(frames))
+        motion = {f"motion/{k}": v for k, v in share_of_motion(squares).items()}
+        scores[how] = plain(s | motion) | dict(squares=squares, frames=plain(frames))
     kept = dict(setting=setting, names=names, avatar=a.name, driver=b.name, scores=scores)
     write_json(folder/"cross.json", kept)
     return kept | dict(folder=folder, truth=truth)
@@ -95,7 +101,9 @@ def score_cross(pair: dict, images) -> dict: # pair: of `cross_row`
     "Another method's pictures of a pair's frames, scored as ours are."
     subject = next(iter(pair["truth"]))
     at = [subject.frames.index(n) for n in pair["names"]]
-    return score_pictures(kept_pictures(pair["folder"]/"truth", pair["names"]), images, np.stack([subject.mask(n, "phone") for n in pair["names"]]), subject.landmarks_2d[at, 0], subject.visible[at, 0])[0]
+    return score_pictures(kept_pictures(pair["folder"]/"truth", pair["names"]), images,
+                          np.stack([subject.mask(n, "phone") for n in pair["names"]]), subject.landmarks_2d[at, 0],
+                          subject.visible[at, 0])[0]
 
 # %% ../../nbs/experiments/crossing.ipynb #6d1dc8ec
 def foreign_drivers(data: FrameSet) -> Tensor: # [N], -1 where there is none
@@ -111,7 +119,9 @@ def foreign_scores(model, train: FrameSet, test: FrameSet, limit: int = 96) -> t
     "Held-out cameras that see the face, driven by the own and by the next person's picture: `own/...`, `foreign/...`, and the pictures."
     driver, h = foreign_drivers(test), held_out(train, test, limit)
     use = (driver[h.frames] >= 0) & test.visible[h.frames, h.views]
-    if not use.any(): raise GPHMError("no two people make the same expression before a held-out camera that sees the face; at least two subjects and one shared expression were expected")
+    if not use.any():
+        raise GPHMError("no two people make the same expression before a held-out camera that sees the face; "
+                        "at least two subjects and one shared expression were expected")
     at = h.frames[use], h.views[use]
     truth, masks, marks, rows = test.images[at].cpu(), test.masks[at].cpu(), test.landmarks_2d[at].cpu(), driver[at[0]]
     actors = train.images[rows, frontal_views(train)[rows]].cpu()

@@ -39,7 +39,8 @@ def solve_offsets(points: np.ndarray, # [N, 68, 2] detected, finite
         o = np.zeros(3)
         for _ in range(rounds):
             u = w/np.maximum(np.linalg.norm(b - A @ o, axis=-1), 1e-3)
-            o = np.linalg.solve(np.einsum("n,nij,nik->jk", u, A, A) + pull*u.sum()*np.diag([0, 0, 1]) + 1e-9*np.eye(3), np.einsum("n,nij,ni->j", u, A, b))
+            o = np.linalg.solve(np.einsum("n,nij,nik->jk", u, A, A) + pull*u.sum()*np.diag([0, 0, 1]) + 1e-9*np.eye(3),
+                                np.einsum("n,nij,ni->j", u, A, b))
         out[k] = o
     return out
 
@@ -61,14 +62,17 @@ def frontal_error(points: np.ndarray, truth: np.ndarray, mean: np.ndarray) -> np
 def by_part(error: np.ndarray, # [N, 68]
            ) -> dict: # part -> (median, 90th percentile)
     "Median and 90th percentile of each part of the face, and of all."
-    return {name: tuple(np.nanpercentile(error[:, part], (50, 90)).round(2).tolist()) for name, part in (GROUPS | dict(all=slice(0, 68))).items()}
+    return {name: tuple(np.nanpercentile(error[:, part], (50, 90)).round(2).tolist())
+            for name, part in (GROUPS | dict(all=slice(0, 68))).items()}
 
 # %% ../../nbs/experiments/landmark_offsets.ipynb #5e40335d
-KEEP = dict(jaw=.9, brows=0., nose=.2, eyes=.5, mouth=.5)      # share of the two detectors' difference on drawn heads that photographs show too
+# share of the two detectors' difference on drawn heads that photographs show too
+KEEP = dict(jaw=.9, brows=0., nose=.2, eyes=.5, mouth=.5)
 
 def reconcile(measured: dict, # detector -> [68, 3]
               keep: dict = KEEP) -> dict:
-    "Offsets of FaceMesh and dlib whose common part stays and whose difference shrinks to what photographs confirm; along the brows the common part is FaceMesh's."
+    """Offsets of FaceMesh and dlib whose common part stays and whose difference shrinks to what photographs confirm; along the brows the
+    common part is FaceMesh's."""
     out = {k: v.copy() for k, v in measured.items()}
     if not {"facemesh", "dlib"} <= set(out): return out
     for name, part in GROUPS.items():
@@ -86,20 +90,26 @@ def judge_offsets(points: np.ndarray, truth: np.ndarray, yaw: np.ndarray, mean: 
 
 def measure_offsets(path, shots: Shots, held_out: Shots, detectors=("facemesh", "dlib"), within: float = 30., progress: bool = False,
                     **facts) -> dict: # what else the table says about how it was made: seed, command
-    "Measure detectors on `shots` turned by at most `within` degrees, judge them on `held_out`, and write the table that `gphm.tracking.landmarks.ibug` reads."
-    if set(shots.person) & set(held_out.person): raise GPHMError("people of the held-out pictures are among those that are measured; draw others")
+    """Measure detectors on `shots` turned by at most `within` degrees, judge them on `held_out`, and write the table that
+    `gphm.tracking.landmarks.ibug` reads."""
+    if set(shots.person) & set(held_out.person):
+        raise GPHMError("people of the held-out pictures are among those that are measured; draw others")
     mean, measured, judged, versions = average_landmarks().round(5), {}, {}, {}
     for d in detectors:
         try: points, judged[d] = (detected(s, d, progress) for s in (shots, held_out))
         except GPHMError as e: log.info(f"{d} is left out: {e}"); continue
         ok = np.isfinite(points[:, 0, 0]) & (np.abs(shots.yaw) <= within)
-        measured[d], versions[d] = solve_offsets(points[ok], shots.points[ok], mean).round(5), ORIGIN if d == "facemesh" else importlib.metadata.version(dict(dlib="dlib-bin").get(d, d))
+        measured[d] = solve_offsets(points[ok], shots.points[ok], mean).round(5)
+        versions[d] = ORIGIN if d == "facemesh" else importlib.metadata.version(dict(dlib="dlib-bin").get(d, d))
     used = {d: o.round(5) for d, o in reconcile(measured).items()}
     judge = lambda points: judge_offsets(points, held_out.points, held_out.yaw, mean)
-    error = {d: dict(before=judge(judged[d]), after_measured=judge(remove_offsets(judged[d], measured[d], mean)), after=judge(remove_offsets(judged[d], used[d], mean))) for d in measured}
-    table = dict(units="head lengths; canonical axes: x to the subject's left, y up, z out of the face", offsets=used, measured=measured, mean=mean, error=error, versions=versions,
+    without = lambda d, offsets: judge(remove_offsets(judged[d], offsets[d], mean))
+    error = {d: dict(before=judge(judged[d]), after_measured=without(d, measured), after=without(d, used)) for d in measured}
+    table = dict(units="head lengths; canonical axes: x to the subject's left, y up, z out of the face",
+                 offsets=used, measured=measured, mean=mean, error=error, versions=versions,
                  error_units="median and 90th percentile, percent of the outer-eye distance as from the front, held-out people",
-                 people=len(set(shots.person)), pictures=len(shots), held_out_people=len(set(held_out.person)), held_out_pictures=len(held_out), resolution=int(shots.images.shape[1]),
+                 people=len(set(shots.person)), pictures=len(shots), held_out_people=len(set(held_out.person)),
+                 held_out_pictures=len(held_out), resolution=int(shots.images.shape[1]),
                  date=datetime.date.today().isoformat()) | facts
     write_json(path, table)
     return table

@@ -44,27 +44,33 @@ def compare_live(avatar: Avatar, clip: Rehearsal, R, codes: Tensor, points=None,
     "Numbers of one way against the truth, and against `reference`, another way (landmarks, R, codes); the first frames do not count."
     truth = (clip.landmarks_3d[:, 62] - clip.landmarks_3d[:, 66]).norm(dim=-1).numpy()[first:]/clip.scale
     apart = turned_apart(R[first:], clip.R[first:])
-    out = dict(degrees=apart.mean().item(), worst=apart.max().item(), mouth=float(np.corrcoef(mouth_of(avatar, codes[first:]), truth)[0, 1]))
+    out = dict(degrees=apart.mean().item(), worst=apart.max().item(),
+               mouth=float(np.corrcoef(mouth_of(avatar, codes[first:]), truth)[0, 1]))
     if reference is not None:
         p, _, z = reference
         z, mine = z[first:], codes[first:]
+        rms = lambda x: x.square().sum(-1).mean().sqrt()
         out |= dict(landmarks=float(100*(np.linalg.norm(points[first:] - p[first:], axis=-1).mean(-1)/eye_distance(p[first:])).mean()),
-                    code=(((mine - mine.mean(0)) - (z - z.mean(0))).square().sum(-1).mean().sqrt()/(z - z.mean(0)).square().sum(-1).mean().sqrt()).item())
+                    code=(rms((mine - mine.mean(0)) - (z - z.mean(0)))/rms(z - z.mean(0))).item())
     return out
 
-def live_run(avatar: Avatar, frames: np.ndarray, size: int = 256, fps: float = 25., threads: int | None = None, draw: bool = True, **options) -> dict:
+def live_run(avatar: Avatar, frames: np.ndarray, size: int = 256, fps: float = 25., threads: int | None = None,
+             draw: bool = True, **options) -> dict:
     "A clip in a camera's place: poses, codes, landmarks, frames a second of the whole, milliseconds of its parts, processor time a frame."
     before = torch.get_num_threads()
     if threads: torch.set_num_threads(threads)
     driver = LiveDriver(avatar, size, **options)
     try:
-        stream = driver.stream((f, k/fps) for k, f in enumerate(frames)) if draw else ((f, driver.read(f, k/fps), None) for k, f in enumerate(frames))
+        if draw: stream = driver.stream((f, k/fps) for k, f in enumerate(frames))
+        else: stream = ((f, driver.read(f, k/fps), None) for k, f in enumerate(frames))
         seen, start = [], None
         for k, (_, s, _) in enumerate(stream):
-            if k == len(frames)//3: start, cpu = time.perf_counter(), time.process_time(); driver.parts.clear()       # compiled, calibrated, warm
+            # compiled, calibrated, warm
+            if k == len(frames)//3: start, cpu = time.perf_counter(), time.process_time(); driver.parts.clear()
             seen.append(s)
         count = len(frames) - 1 - len(frames)//3
         spent, cpu = (time.perf_counter() - start)/count, (time.process_time() - cpu)/count
-        return dict(R=torch.stack([FRONTAL.float() @ s.R for s in seen]), codes=torch.stack([s.code for s in seen]), points=np.stack([s.points for s in seen]), fps=1/spent, cpu=1e3*cpu,
+        return dict(R=torch.stack([FRONTAL.float() @ s.R for s in seen]), codes=torch.stack([s.code for s in seen]),
+                    points=np.stack([s.points for s in seen]), fps=1/spent, cpu=1e3*cpu,
                     parts={k: float(np.median(v)) for k, v in driver.parts.items()})
     finally: torch.set_num_threads(before)

@@ -37,22 +37,27 @@ def portrait_cameras(number: int, resolution: int) -> dict:
     "The camera of the picture that is given, and those of the held-out views."
     g = rng(PORTRAIT_SEED, "camera", number)
     side = lambda y: "front" if y == 0 else f"{'left' if y > 0 else 'right'}_{abs(y)}"
-    return {"input": studio_camera(g.uniform(-12, 12), g.uniform(-6, 6), resolution)} | {side(y): studio_camera(y, 0, resolution) for y in YAWS}
+    cameras = {"input": studio_camera(g.uniform(-12, 12), g.uniform(-6, 6), resolution)}
+    return cameras | {side(y): studio_camera(y, 0, resolution) for y in YAWS}
 
-def _writer(root, spec): return CaptureWriter(root, NAME, "CC0-1.0", "nobody is shown: all heads are synthetic", spec["resolution"], recipe=RECIPE, seed=PORTRAIT_SEED)
+def _writer(root, spec):
+    return CaptureWriter(root, NAME, "CC0-1.0", "nobody is shown: all heads are synthetic",
+                         spec["resolution"], recipe=RECIPE, seed=PORTRAIT_SEED)
 
 def write_portrait(root, number: int, spec: dict):
     "The job of one process: one person, one expression."
     torch.set_num_threads(1)
     cameras = portrait_cameras(number, spec["resolution"])
-    with _writer(root, spec).subject(f"portrait_{number:03d}", cameras) as out: out.add_frame(**render_head_frame(PORTRAIT_SEED, number, number % 20, cameras))
+    with _writer(root, spec).subject(f"portrait_{number:03d}", cameras) as out:
+        out.add_frame(**render_head_frame(PORTRAIT_SEED, number, number % 20, cameras))
 
 def write_portraits(root, count: int, resolution: int, progress: bool = True) -> Captures:
     "Synthetic people, one frame each; more are added to those that are there."
     root, spec = resolve(root), dict(resolution=resolution)
     writer = _writer(root, spec)
     todo = [n for n in range(count) if not writer.done(f"portrait_{n:03d}")]
-    run_jobs("gphm.experiments.portraits:write_portrait", root, spec, todo, 1, 0, len(todo)*(1 + .25*(resolution/128)**1.7), progress, "portraits", [f"portrait_{n:03d}" for n in range(count)])
+    run_jobs("gphm.experiments.portraits:write_portrait", root, spec, todo, 1, 0, len(todo)*(1 + .25*(resolution/128)**1.7),
+             progress, "portraits", [f"portrait_{n:03d}" for n in range(count)])
     return open_captures(root) if not todo and (root/"dataset.json").is_file() else writer.finish()
 
 # %% ../../nbs/experiments/portraits.ipynb #1fa1d972
@@ -77,7 +82,8 @@ def list_portraits(captures: Captures, count: int = 0) -> list[Portrait]:
     out = []
     for s in captures:
         yaw = {(f, c): yaw_of(*s.pose(f)[1:], camera) for f in s.frames for c, camera in s.cameras.items()}
-        seen = [(f, c) for i, f in enumerate(s.frames) for j, c in enumerate(s.camera_names) if s.visible[i, j] and c == ("input" if "input" in s.cameras else c)]
+        seen = [(f, c) for i, f in enumerate(s.frames) for j, c in enumerate(s.camera_names) if s.visible[i, j]
+                and c == ("input" if "input" in s.cameras else c)]
         if not seen: continue
         frame, camera = min(seen, key=lambda at: abs(yaw[at]))
         out.append(Portrait(captures, s.name, frame, camera, {c: yaw[frame, c] for c in s.cameras}))
@@ -88,7 +94,8 @@ def open_portraits(data_dir, study: Study) -> list[Portrait]: # of a study's num
     "The people of a capture, or synthetic ones, made if they are missing."
     root = resolve(data_dir or f"data/captures/portraits-{study.resolution}")
     captures = open_captures(root) if (root/"dataset.json").is_file() else None
-    if captures is None or (captures.name == NAME and len(captures) < study.images): captures = write_portraits(root, study.images, study.resolution)
+    if captures is None or (captures.name == NAME and len(captures) < study.images):
+        captures = write_portraits(root, study.images, study.resolution)
     return list_portraits(captures, study.images)
 
 # %% ../../nbs/experiments/portraits.ipynb #804c7070
@@ -119,25 +126,33 @@ def render_views(model, codes: Codes, data: FrameSet, z_id: Tensor | None = None
     first = () if z_id is None else (z_id,)
     more = {} if z_id is None else dict(gaussians=model.gaussians(z_id))
     views = range(data.images.shape[1])
-    return torch.stack([model(*first, codes, (data.scale, data.R, data.t), data.world_to_camera[:, v:v + 1], data.K[:, v:v + 1], data.image_size, **more).image[0, 0].clamp(0, 1) for v in views])
+    pose = data.scale, data.R, data.t
+    view = lambda v: model(*first, codes, pose, data.world_to_camera[:, v:v + 1], data.K[:, v:v + 1], data.image_size, **more)
+    return torch.stack([view(v).image[0, 0].clamp(0, 1) for v in views])
 
 # %% ../../nbs/experiments/portraits.ipynb #e25afd95
 def portrait_row(run_dir, model, portrait: Portrait, study: Study, consent: str = "", progress: bool = True, **changes) -> PortraitRow:
     "Fit one picture, make the avatar, score all views; opens it if it is finished."
     folder = resolve(run_dir)/portrait.captures.root.name/portrait.name
     changes = study.changes | changes
-    setting = dict(changes=changes, steps=study.few_steps, data=f"{portrait.name} {portrait.frame} {portrait.camera}", resolution=list(portrait.captures.resolution), prior=model.info["folder"], seed=study.seed)
+    setting = dict(changes=changes, steps=study.few_steps, data=f"{portrait.name} {portrait.frame} {portrait.camera}",
+                   resolution=list(portrait.captures.resolution), prior=model.info["folder"], seed=study.seed)
     if (folder/"row.json").is_file():
         kept = read_json(folder/"row.json")
         other = [k for k, v in setting.items() if kept["setting"].get(k) != v]
-        if other: raise GPHMError(f"{relative(folder)} was made with {other[0]} {kept['setting'].get(other[0])}, but {setting[other[0]]} was asked for; choose another run_dir, or delete it")
+        if other:
+            raise GPHMError(f"{relative(folder)} was made with {other[0]} {kept['setting'].get(other[0])}, "
+                            f"but {setting[other[0]]} was asked for; choose another run_dir, or delete it")
         return PortraitRow(folder, **{k: kept[k] for k in ("name", "real", "camera", "yaws", "seconds", "scores")})
     device = model.z_id.device
     train = portrait.load(model.cfg, [portrait.camera], device)
-    avatar, summary, _ = reconstruct(model, portrait.captures, train, None, folder, study.few_steps, study.seed, consent, progress, **changes)
+    avatar, summary, _ = reconstruct(model, portrait.captures, train, None, folder, study.few_steps,
+                                     study.seed, consent, progress, **changes)
     data = portrait.load(model.cfg, portrait.yaws, device)
     face, nonface = unit(train.face_images[:, 0]), unit(train.nonface_images[:, 0])
-    with torch.no_grad(): renders = dict(avatar=render_views(avatar, avatar.encode(face, nonface), data), fitted=render_views(model, model.encode(face, nonface), data, avatar.z_id.to(device)))
+    with torch.no_grad():
+        renders = dict(avatar=render_views(avatar, avatar.encode(face, nonface), data),
+                       fitted=render_views(model, model.encode(face, nonface), data, avatar.z_id.to(device)))
     names = data.camera_names[0]
     keep_pictures(folder/"views"/"truth", names, data.images[0])
     scores = {}
@@ -145,7 +160,8 @@ def portrait_row(run_dir, model, portrait: Portrait, study: Study, consent: str 
         keep_pictures(folder/"views"/who, names, renders[who])
         means, frames = score_pictures(data.images[0], renders[who], data.masks[0], data.landmarks_2d[0], data.visible[0], device=device)
         scores[who] = {n: {k: plain(v)[i] for k, v in frames.items()} for i, n in enumerate(names)}
-    write_json(folder/"row.json", dict(setting=setting, name=portrait.name, real=portrait.real, camera=portrait.camera, yaws=portrait.yaws, seconds=summary.get("train/seconds", 0.), scores=scores))
+    write_json(folder/"row.json", dict(setting=setting, name=portrait.name, real=portrait.real,
+                                       camera=portrait.camera, yaws=portrait.yaws, seconds=summary.get("train/seconds", 0.), scores=scores))
     return portrait_row(run_dir, model, portrait, study, consent, progress, **changes)
 
 # %% ../../nbs/experiments/portraits.ipynb #a8547e8e
@@ -162,9 +178,11 @@ def score_view(portrait: Portrait, row: PortraitRow, pictures) -> dict: # [1, H,
     "Somebody else's picture of the input, scored as ours are."
     s = portrait.captures[portrait.name]
     at = s.frames.index(portrait.frame), s.camera_names.index(portrait.camera)
-    return score_pictures(row.pictures("truth", [row.camera]), pictures, s.mask(portrait.frame, portrait.camera)[None], s.landmarks_2d[at][None], s.visible[at][None])[0]
+    return score_pictures(row.pictures("truth", [row.camera]), pictures, s.mask(portrait.frame, portrait.camera)[None],
+                          s.landmarks_2d[at][None], s.visible[at][None])[0]
 
-def mean_score(rows: list[PortraitRow], who: str, key: str, low: float = -180., high: float = 180., held: bool = True) -> tuple: # mean or None, number of pictures
+def mean_score(rows: list[PortraitRow], who: str, key: str, low: float = -180., high: float = 180.,
+               held: bool = True) -> tuple: # mean or None, number of pictures
     "Mean over pictures whose yaw lies in [low, high): held-out views, or the inputs."
     values = [r.scores[who][c].get(key) for r in rows for c in (r.held_out if held else [r.camera]) if low <= r.yaws[c] < high]
     values = [v for v in values if v is not None]

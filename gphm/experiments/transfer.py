@@ -40,7 +40,8 @@ class LandmarkFinder(nn.Module):
         at = (torch.arange(n) + .5)*2/n - 1
         self.register_buffer("at", at, persistent=False)
         mean = torch.zeros(68, 2) if mean is None else torch.as_tensor(mean, dtype=torch.float32)
-        self.register_buffer("prior", -8*((at[None, None, :] - mean[:, 0, None, None])**2 + (at[None, :, None] - mean[:, 1, None, None])**2))
+        self.register_buffer("prior", -8*((at[None, None, :] - mean[:, 0, None, None])**2
+                                          + (at[None, :, None] - mean[:, 1, None, None])**2))
 
     def forward(self, images): # [B, SIZE, SIZE, 3] in [0, 1] -> [B, 68, 2] in -1 .. 1
         up = lambda x: nn.functional.interpolate(x, scale_factor=2, mode="nearest")
@@ -61,7 +62,8 @@ def _resume(folder, settings, net, opt):
     if not (folder/"checkpoint.safetensors").is_file(): write_json(folder/"config.json", settings); return 0, 0., False
     if (found := read_json(folder/"config.json")) != settings:
         key = next(k for k in settings if found.get(k) != settings[k])
-        raise GPHMError(f"{folder} holds a run whose {key} is {found.get(key)!r}, but this one has {settings[key]!r}; choose another run_dir, or delete it")
+        raise GPHMError(f"{folder} holds a run whose {key} is {found.get(key)!r}, but this one has {settings[key]!r}; "
+                        "choose another run_dir, or delete it")
     tensors, state, step, seconds = read_checkpoint(folder)
     net.load_state_dict(tensors)
     if state: restore_optimizer(opt, state)
@@ -73,8 +75,8 @@ def train_finder(examples: Examples, folder,
                  seed: int = 0, device="cpu", save_every: float = 20., progress: bool = False, save=save_checkpoint) -> LandmarkFinder:
     "Train a landmark finder in `folder`, or finish training it, or read it; a run with other settings there is refused."
     folder = resolve(folder)
-    settings = dict(minutes=minutes, steps=steps, width=width, batch=batch, rate=rate, augment=augment or {}, seed=seed, examples=len(examples),
-                    mean=round(float(np.abs(examples.points).mean()), 4))
+    settings = dict(minutes=minutes, steps=steps, width=width, batch=batch, rate=rate, augment=augment or {}, seed=seed,
+                    examples=len(examples), mean=round(float(np.abs(examples.points).mean()), 4))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = LandmarkFinder(width, mean_points(examples)).to(device, memory_format=torch.channels_last)
@@ -89,7 +91,8 @@ def train_finder(examples: Examples, folder,
             (images, truth), following = following.result(), pool.submit(batch_of, examples, seed, step + 1, batch, augment)
             for group in opt.param_groups: group["lr"] = rate*min(1, (step + 1)/100)*(.5 + .5*math.cos(math.pi*share) + .005)
             loss = ((net(images.to(device)) - truth.to(device)).norm(dim=-1)*weight).mean()
-            if not torch.isfinite(loss): raise GPHMError(f"the landmark finder's loss is {loss.item()} at step {step}; the last checkpoint is kept in {folder}")
+            if not torch.isfinite(loss):
+                raise GPHMError(f"the landmark finder's loss is {loss.item()} at step {step}; the last checkpoint is kept in {folder}")
             opt.zero_grad(); loss.backward(); opt.step()
             step += 1; now = time.time(); seconds += now - last; last = now
             bar.n = round(100*min(1, spent())); bar.set_postfix(loss=f"{loss.item():.4f}", step=step)
@@ -112,7 +115,8 @@ def find_points(net: LandmarkFinder | np.ndarray, images: np.ndarray, # a networ
             p = net(crops.to(next(net.parameters()).device).float()/255).cpu().numpy()
         low, side = boxes[part, :2], boxes[part, 2:] - boxes[part, :2]
         out[part] = low[:, None] + (p + 1)/2*side[:, None]
-    if looks > 1 and not isinstance(net, np.ndarray): return find_points(net, images, np.where(np.isfinite(out[:, :1, 0]), face_box(np.nan_to_num(out)), np.nan), looks - 1)
+    if looks > 1 and not isinstance(net, np.ndarray):
+        return find_points(net, images, np.where(np.isfinite(out[:, :1, 0]), face_box(np.nan_to_num(out)), np.nan), looks - 1)
     return out
 
 # %% ../../nbs/experiments/transfer.ipynb #dd424724
@@ -143,17 +147,20 @@ class RealClip:
     dlib: np.ndarray | None # [T, 68, 2]
 
 def detect_clip(frames: np.ndarray, dlib: bool = False, name: str = "the clip") -> RealClip:
-    return RealClip(frames, detect_landmarks(frames, name=name).points, detector_boxes(frames), dlib_faces(frames, descriptors=False).points if dlib else None)
+    return RealClip(frames, detect_landmarks(frames, name=name).points, detector_boxes(frames),
+                    dlib_faces(frames, descriptors=False).points if dlib else None)
 
 def judge_finder(points: np.ndarray, # [T, 68, 2] of `find_points`
                clip: RealClip) -> dict:
-    "Mean distances to MediaPipe's points over the outer-eye distance: points 27-67 (`error`), each group, the worst tenth of the frames; and `follows`."
+    """Mean distances to MediaPipe's points over the outer-eye distance: points 27-67 (`error`), each group, the worst tenth of the
+    frames; and `follows`."""
     error = landmark_error(points, clip.reference)
     ok = np.isfinite(error).all(1)
     if not ok.any(): raise GPHMError(f"no frame of the clip shows a face to both detectors; {len(ok)} frames were looked at")
     e = error[ok]
     return dict(frames=len(ok), judged=int(ok.sum()), error=float(e[:, INNER].mean()), p90=float(np.quantile(e[:, INNER].mean(1), .9))) \
-        | {f"error_{k}": float(e[:, p].mean()) for k, p in GROUPS.items()} | {f"follows_{k}": v for k, v in follows(points[ok], clip.reference[ok]).items()}
+        | {f"error_{k}": float(e[:, p].mean()) for k, p in GROUPS.items()} \
+        | {f"follows_{k}": v for k, v in follows(points[ok], clip.reference[ok]).items()}
 
 # %% ../../nbs/experiments/transfer.ipynb #9c125b97
 WITHOUT = { # part: (options of the renderer, strengths of the changes)

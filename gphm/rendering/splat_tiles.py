@@ -223,7 +223,8 @@ def add_rows(ids, lo, n, C, tile_grads, G, sums):
 
 @kernel(*TILE_USES)
 def raster_backward(thread, ranges, slot0, tiles, scene, blocks, gradient, sums):
-    "Sum the gradients of each Gaussian over this thread's tiles into sums [slots, N, C + GRADS]; the groups are those of `splat_arguments`."
+    """Sum the gradients of each Gaussian over this thread's tiles into sums [slots, N, C + GRADS]; the groups are those of
+    `splat_arguments`."""
     (start, ids, most), (splats, features, background, W, H) = tiles, scene
     (lists, lengths), (V_image, V_alpha, V_depth, with_depth) = blocks, gradient
     columns, rows = (W + TILE - 1)//TILE, (H + TILE - 1)//TILE

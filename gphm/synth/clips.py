@@ -44,14 +44,17 @@ def film_clip(seed: int, number: int, frames, spec: dict, maps=False):
         points = basis.rest(person.phenotype, person.local, coefficients)
         v, R, t = (x[0].numpy() for x in pose_motion(basis, points, motion.head_turn[k], motion.neck_turn[k], motion.gaze[k]))
         posed, camera = pose_subject(subject, v, R, t), cameras[k]
-        picture = render_subject(subject, posed, camera.world_to_camera, camera.K, camera.image_size, 2, rig, shadows_of(subject, posed, rig), maps)
+        picture = render_subject(subject, posed, camera.world_to_camera, camera.K, camera.image_size,
+                                 2, rig, shadows_of(subject, posed, rig), maps)
         W = camera.world_to_camera.numpy()
         v, R, t = v @ W[:3, :3].T + W[:3, 3], W[:3, :3] @ R, W[:3, :3] @ t + W[:3, 3]             # the world is the camera's
         points = torch.tensor(v[basis.landmarks.numpy()], dtype=torch.float32)
         seen = -t @ R[:, 2]/np.linalg.norm(t) > np.cos(np.radians(60))
-        yield dict(id=f"{k:04d}", time=k/spec["fps"], expression=f"{performer:03d}_{k:04d}", scale=length, R=R, t=t, landmarks_3d=points, images=[picture[0]], masks=[picture[1]],
+        yield dict(id=f"{k:04d}", time=k/spec["fps"], expression=f"{performer:03d}_{k:04d}",
+                   scale=length, R=R, t=t, landmarks_3d=points, images=[picture[0]], masks=[picture[1]],
                    landmarks_2d=project(points.double(), still.double(), camera.K.double())[0][None].float(), visible=np.array([seen]),
-                   truth=dict(actions=coefficients[0].numpy(), turn=motion.head_turn[k], gaze=motion.gaze[k], vertices=(v - t).astype(np.float16))
+                   truth=dict(actions=coefficients[0].numpy(), turn=motion.head_turn[k], gaze=motion.gaze[k],
+                              vertices=(v - t).astype(np.float16))
                    | (dict(zip(("depth", "normals", "labels"), (x[None] for x in picture[2:]))) if maps else {}))
 
 # %% ../../nbs/synth/clips.ipynb #8182d53e
@@ -60,12 +63,14 @@ def write_talker(root, number, spec):
     torch.set_num_threads(1)
     size = (spec["resolution"],)*2
     K = handheld(rng(spec["seed"], "hand", number), 1, spec["resolution"], spec["fps"])[0].K
-    with _writer(root, spec).subject(f"person_{number:03d}", {"phone": Camera(torch.eye(4), K, size)}, rate=str(Fraction(spec["fps"]).limit_denominator(1001)/spec["every"]), seconds=spec["seconds"]) as out:
+    with _writer(root, spec).subject(f"person_{number:03d}", {"phone": Camera(torch.eye(4), K, size)},
+                                     rate=str(Fraction(spec["fps"]).limit_denominator(1001)/spec["every"]), seconds=spec["seconds"]) as out:
         for frame in film_clip(spec["seed"], number, _kept(spec), spec, spec["maps"]): out.add_frame(**frame)
 
 def _kept(spec): return range(0, round(spec["seconds"]*spec["fps"]), spec["every"])
 
-def _writer(root, spec): return CaptureWriter(root, "synthetic clips", "CC0-1.0", "nobody is shown: all heads are synthetic", spec["resolution"],
+def _writer(root, spec):
+    return CaptureWriter(root, "synthetic clips", "CC0-1.0", "nobody is shown: all heads are synthetic", spec["resolution"],
                                               recipe=RECIPE, **{k: v for k, v in spec.items() if k != "resolution"})
 
 def write_clips(root,              # folder of the capture
@@ -79,18 +84,23 @@ def write_clips(root,              # folder of the capture
                 workers=0, progress=True): # -> Captures, with splits train and test
     "Write (or finish writing) clips and open them. The same arguments give the same bytes, whatever `workers`."
     people = [int(p) for p in people]
-    if not people or len(set(people)) < len(people) or min(people) < 0: raise GPHMError(f"people is {people}; different numbers from 0 on were expected")
+    if not people or len(set(people)) < len(people) or min(people) < 0:
+        raise GPHMError(f"people is {people}; different numbers from 0 on were expected")
     if not 0 < test < 1 or every < 1 or resolution < 16:
-        raise GPHMError(f"test is {test:g}, every is {every}, resolution is {resolution}; a share in (0, 1), at least 1 and at least 16 were expected")
-    spec = dict(resolution=int(resolution), seed=int(seed), seconds=float(seconds), fps=float(fps), test=float(test), every=int(every), performance=performance,
-                people=people, maps=bool(maps))
-    cut = len(motion_of(spec["seed"], people[0] if performance is None else performance, spec["seconds"], spec["fps"], spec["test"]).test.nonzero()[0])
+        raise GPHMError(f"test is {test:g}, every is {every}, resolution is {resolution}; "
+                        "a share in (0, 1), at least 1 and at least 16 were expected")
+    spec = dict(resolution=int(resolution), seed=int(seed), seconds=float(seconds), fps=float(fps), test=float(test), every=int(every),
+                performance=performance, people=people, maps=bool(maps))
+    cut = len(motion_of(spec["seed"], people[0] if performance is None else performance, spec["seconds"],
+                        spec["fps"], spec["test"]).test.nonzero()[0])
     ids, total = [f"{k:04d}" for k in _kept(spec)], round(spec["seconds"]*spec["fps"])
     writer, names = _writer(root, spec), [f"person_{n:03d}" for n in people]
     todo = [n for n, name in zip(people, names) if not writer.done(name)]
     if todo and progress:
-        log.info(f"writing {len(ids)} frames of {len(people)} people to {writer.root}, about {len(people)*len(ids)*(resolution/128)**1.7*.018:.0f} MB on disk")
-    run_jobs("gphm.synth.clips:write_talker", writer.root, spec, todo, len(ids), workers, len(todo)*len(ids)*.05*(resolution/128)**1.7, progress, "synthetic clips")
+        log.info(f"writing {len(ids)} frames of {len(people)} people to {writer.root}, "
+                 f"about {len(people)*len(ids)*(resolution/128)**1.7*.018:.0f} MB on disk")
+    run_jobs("gphm.synth.clips:write_talker", writer.root, spec, todo, len(ids), workers, len(todo)*len(ids)*.05*(resolution/128)**1.7,
+             progress, "synthetic clips")
     if (writer.root/"dataset.json").is_file(): return open_captures(writer.root)
     early = [i for i in ids if int(i) < total - cut]
     return writer.finish(dict(train=dict(frames=early), test=dict(frames=[i for i in ids if i not in set(early)])), names)

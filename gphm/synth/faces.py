@@ -25,8 +25,10 @@ from .person import fitted, pose_person, subject_of, texture_size
 # %% ../../nbs/synth/faces.ipynb #80d70b0f
 FIRST = 10_000
 
-def draw_faces(seed: int, number: int, frames: int, size: int) -> tuple[np.ndarray, np.ndarray]: # [frames, size, size, 3] u8, [frames, 68, 3] float32
-    "Person `number`'s face in some frames, seen from up to 40 degrees to the side, and how far its landmarks are from rest (canonical, head lengths)."
+def draw_faces(seed: int, number: int, frames: int,
+               size: int) -> tuple[np.ndarray, np.ndarray]: # [frames, size, size, 3] u8, [frames, 68, 3] float32
+    """Person `number`'s face in some frames, seen from up to 40 degrees to the side, and how far its landmarks are from rest (canonical,
+    head lengths)."""
     basis, g = HeadBasis.load(), rng(seed, "faces", number)
     person, subject, length = subject_of(seed, FIRST + number, texture_size(size))
     canonical = lambda v, R, t: (v[basis.landmarks.numpy()] - t) @ R/length
@@ -40,7 +42,8 @@ def draw_faces(seed: int, number: int, frames: int, size: int) -> tuple[np.ndarr
             v, R, t = (x[0].numpy() for x in pose_motion(basis, points, talk.head_turn[i], talk.neck_turn[i], talk.gaze[i]))
         else:
             turn = torch.tensor(g.uniform(-1, 1, (1, 3))*TURN, dtype=torch.float32)
-            v, R, t = pose_person(basis, person, fitted(basis, person, vector(sample_expression(rng(seed, "face expression", number, k)))), turn)
+            v, R, t = pose_person(basis, person, fitted(basis, person, vector(sample_expression(rng(seed, "face expression", number, k)))),
+                                  turn)
         images.append(face_portrait(subject, v, R, t, studio_camera(g.uniform(-40, 40), g.uniform(-15, 15), 512), size, sample_rig(g)))
         motion.append(canonical(v, R, t) - rest)
     return np.stack(images), np.stack(motion).astype(np.float32)
@@ -58,7 +61,8 @@ class FaceSamples:
 def scaled(images: Tensor, # [B, s, s, 3] in [0, 1]
            size: int) -> Tensor: # [B, size, size, 3]
     "Faces as large as an encoder reads them, by the mean of what a pixel covers."
-    return images if images.shape[1] == size else torch.nn.functional.interpolate(images.movedim(-1, 1), size=(size, size), mode="area").movedim(1, -1)
+    if images.shape[1] == size: return images
+    return torch.nn.functional.interpolate(images.movedim(-1, 1), size=(size, size), mode="area").movedim(1, -1)
 
 def _file(root, number) -> Path: return Path(root)/f"person_{number:03d}"/"faces.npz"
 
@@ -68,15 +72,20 @@ def write_face(root, number, spec):
     images, motion = draw_faces(spec["seed"], number, spec["moments"], spec["size"])
     with atomic_path(_file(root, number)) as tmp: np.savez_compressed(tmp, images=images, motion=motion)
 
-def write_faces(root, people: int = 300, frames: int = 8, size: int = 64, seed: int = 0, workers: int = 0, progress: bool = True) -> FaceSamples:
+def write_faces(root, people: int = 300, frames: int = 8, size: int = 64, seed: int = 0, workers: int = 0,
+                progress: bool = True) -> FaceSamples:
     "Write (or finish writing) faces and read them. The same arguments give the same bytes; a folder with others is refused."
     for name, value in dict(people=people, frames=frames, size=size).items():
-        if not (isinstance(value, (int, np.integer)) and value > 0): raise GPHMError(f"{name} is {value!r}; a whole number above 0 was expected")
-    root, spec = resolve(root), dict(seed=int(seed), moments=int(frames), size=int(size), recipe=RECIPE)      # a stored key: it keeps its name
-    if (root/"faces.json").is_file() and (found := read_json(root/"faces.json")) != spec: raise GPHMError(f"{root} holds faces made with {found}, but {spec} was asked for; choose another folder, or delete it")
+        if not (isinstance(value, (int, np.integer)) and value > 0):
+            raise GPHMError(f"{name} is {value!r}; a whole number above 0 was expected")
+    # a stored key: it keeps its name
+    root, spec = resolve(root), dict(seed=int(seed), moments=int(frames), size=int(size), recipe=RECIPE)
+    if (root/"faces.json").is_file() and (found := read_json(root/"faces.json")) != spec:
+        raise GPHMError(f"{root} holds faces made with {found}, but {spec} was asked for; choose another folder, or delete it")
     write_json(root/"faces.json", spec)
     todo = [n for n in range(people) if not _file(root, n).is_file()]
-    run_jobs("gphm.synth.faces:write_face", root, spec, todo, 1, workers, len(todo)*(1 + .1*frames), progress, "people's faces", pattern="faces.npz")
+    run_jobs("gphm.synth.faces:write_face", root, spec, todo, 1, workers, len(todo)*(1 + .1*frames),
+             progress, "people's faces", pattern="faces.npz")
     parts = [np.load(_file(root, n)) for n in range(people)]
     stack = lambda name: torch.from_numpy(np.concatenate([f[name] for f in parts]))
     return FaceSamples(stack("images"), stack("motion"), torch.arange(people).repeat_interleave(frames))
@@ -87,13 +96,16 @@ def pack_faces(faces: FaceSamples, path):
     people, (N, s) = int(faces.person[-1]) + 1, faces.images.shape[:2]
     sheet, out = faces.images.view(people, N//people, s, s, 3).movedim(1, 2).reshape(people*s, -1, 3), io.BytesIO()
     Image.fromarray(sheet.numpy()).save(out, "JPEG", quality=88)
-    with atomic_path(path) as tmp, open(tmp, "wb") as f: np.savez(f, sheet=np.frombuffer(out.getvalue(), np.uint8), motion=faces.motion.half().numpy(), people=people)
+    with atomic_path(path) as tmp, open(tmp, "wb") as f:
+        np.savez(f, sheet=np.frombuffer(out.getvalue(), np.uint8), motion=faces.motion.half().numpy(), people=people)
 
 def load_faces(path="") -> FaceSamples: # a file of pack_faces; empty: the one that ships
     "Faces as `pack_faces` wrote them."
-    with np.load(resolve(path) if path else asset("faces.npz")) as f: sheet, motion, people = f["sheet"], torch.from_numpy(f["motion"]).float(), int(f["people"])
+    with np.load(resolve(path) if path else asset("faces.npz")) as f:
+        sheet, motion, people = f["sheet"], torch.from_numpy(f["motion"]).float(), int(f["people"])
     frames = len(motion)//people
     picture = torch.from_numpy(np.array(Image.open(io.BytesIO(sheet.tobytes())).convert("RGB")))
     s = len(picture)//people
-    return FaceSamples(picture.view(people, s, frames, s, 3).movedim(2, 1).flatten(0, 1), motion, torch.arange(people).repeat_interleave(frames))
+    return FaceSamples(picture.view(people, s, frames, s, 3).movedim(2, 1).flatten(0, 1), motion,
+                       torch.arange(people).repeat_interleave(frames))
 

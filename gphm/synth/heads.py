@@ -36,31 +36,37 @@ def rig_of(seed: int, number: int) -> Rig:
     return sample_rig(g, str(g.choice(SOFT_RIGS)))
 
 def render_head_frame(seed: int, number: int, index: int, cameras: dict, supersample=2, maps=False, population: Population = USUAL) -> dict:
-    """One frame of one subject: the arguments of `SubjectWriter.add_frame`, without condition images. Its truth holds the actions [52], the head's `turn` [3]
-    (radians) and the vertices [V, 3] less t (float16, metres); with `maps` also depth, normals and part labels of every picture."""
+    """One frame of one subject: the arguments of `SubjectWriter.add_frame`, without condition images. Its truth holds the actions [52],
+    the head's `turn` [3] (radians) and the vertices [V, 3] less t (float16, metres); with `maps` also depth, normals and part labels of
+    every picture."""
     basis, resolution = HeadBasis.load(), next(iter(cameras.values())).image_size[0]
     person, subject, length = subject_of(seed, number, texture_size(resolution), population)
     g = rng(seed, "frame", number, index)
-    actions, turn = fitted(basis, person, actions_of(index, g, seed, number, population)), torch.tensor(g.uniform(-1, 1, (1, 3))*TURN, dtype=torch.float32)
+    actions = fitted(basis, person, actions_of(index, g, seed, number, population))
+    turn = torch.tensor(g.uniform(-1, 1, (1, 3))*TURN, dtype=torch.float32)
     v, R, t = pose_person(basis, person, actions, turn)
     posed = pose_subject(subject, v, R, t)
     rig = rig_of(seed, number)
     shadows = shadows_of(subject, posed, rig)
-    pictures = [render_subject(subject, posed, c.world_to_camera, c.K, c.image_size, supersample, rig, shadows, maps) for c in cameras.values()]
+    pictures = [render_subject(subject, posed, c.world_to_camera, c.K, c.image_size, supersample, rig, shadows, maps)
+                for c in cameras.values()]
     points = torch.tensor(v[basis.landmarks.numpy()])
     pixels = torch.stack([project(points.double(), c.world_to_camera.double(), c.K.double())[0] for c in cameras.values()]).float()
     away = np.array([c.position.numpy() - t for c in cameras.values()])
     visible = away @ R[:, 2]/np.linalg.norm(away, axis=1) > np.cos(np.radians(60))
-    return dict(id=f"{index:03d}", expression=expression(index, seed, number, population)[0], scale=length, R=R, t=t, landmarks_3d=points, landmarks_2d=pixels,
+    return dict(id=f"{index:03d}", expression=expression(index, seed, number, population)[0],
+                scale=length, R=R, t=t, landmarks_3d=points, landmarks_2d=pixels,
                 visible=visible, images=[p[0] for p in pictures], masks=[p[1] for p in pictures],
                 truth=dict(actions=actions[0].numpy(), turn=turn[0].numpy(), vertices=(v - t).astype(np.float16))
                 | (dict(zip(("depth", "normals", "labels"), (np.stack(x) for x in list(zip(*pictures))[2:]))) if maps else {}))
 
 def face_portrait(subject, v, R, t, camera: Camera, size: int, rig: Rig, supersample=2) -> np.ndarray:
     "Face crop [size, size, 3] u8 of a sitter with world vertices v [V, 3] and the skull's motion R, t."
-    x0, y0, x1, y1 = face_box(project(torch.tensor(v[HeadBasis.load().landmarks.numpy()]).double(), camera.world_to_camera.double(), camera.K.double())[0])
+    x0, y0, x1, y1 = face_box(project(torch.tensor(v[HeadBasis.load().landmarks.numpy()]).double(),
+                                      camera.world_to_camera.double(), camera.K.double())[0])
     c = camera.crop(x0, y0, x1 - x0, y1 - y0)
-    c = Camera(c.world_to_camera, (torch.diag(torch.tensor([size/(x1 - x0), size/(y1 - y0), 1.])).double() @ c.K.double()).float(), (size, size))
+    c = Camera(c.world_to_camera, (torch.diag(torch.tensor([size/(x1 - x0), size/(y1 - y0), 1.])).double() @ c.K.double()).float(),
+               (size, size))
     posed = pose_subject(subject, v, R, t)
     return render_subject(subject, posed, c.world_to_camera, c.K, c.image_size, supersample, rig, shadows_of(subject, posed, rig))[0]
 
@@ -68,20 +74,24 @@ def donor_of(g: np.random.Generator, number: int, donors: int, own=False) -> int
     "The number of a person who lends subject `number` a face: one of `donors` that all subjects share, or of the subject's own."
     return 1000 + own*donors*number + int(g.integers(donors))
 
-def condition(seed: int, number: int, index: int, k: int, donors: int, resolution: int, supersample=2, own=False, population: Population = USUAL) -> np.ndarray:
-    "Face crop [size, size, 3] u8: the actions of frame `index` of subject `number` on one of the donors, those of all or the subject's own; framed as `capture.crops.face_image`."
+def condition(seed: int, number: int, index: int, k: int, donors: int, resolution: int, supersample=2,
+              own=False, population: Population = USUAL) -> np.ndarray:
+    """Face crop [size, size, 3] u8: the actions of frame `index` of subject `number` on one of the donors, those of all or the subject's
+    own; framed as `capture.crops.face_image`."""
     basis, g = HeadBasis.load(), rng(seed, "condition", number, index, k)
     person, subject, _ = subject_of(seed, donor_of(g, number, donors, own), texture_size(96), population)
     actions = fitted(basis, person, actions_of(index, rng(seed, "frame", number, index), seed, number, population))
     v, R, t = pose_person(basis, person, actions, torch.zeros(1, 3))
     camera = studio_camera(g.uniform(-25, 25), g.uniform(-8, 12), 4*resolution)
-    return face_portrait(subject, v, R, t, camera, max(64, 3*resolution//4), sample_rig(g), supersample)          # another person in another light
+    # another person in another light
+    return face_portrait(subject, v, R, t, camera, max(64, 3*resolution//4), sample_rig(g), supersample)
 
 # %% ../../nbs/synth/heads.ipynb #8ff1bba4
 RECIPE = 7           # raise it when the same seed gives other pictures
 BYTES_128, BYTES_TRUTH = 16_200, 56_000   # of a 128 x 128 picture with its mask; of the truth and landmarks of a frame; measured
 
-def _writer(root, spec): return CaptureWriter(root, "synthetic heads", "CC0-1.0", "nobody is shown: all heads are synthetic", spec["resolution"],
+def _writer(root, spec):
+    return CaptureWriter(root, "synthetic heads", "CC0-1.0", "nobody is shown: all heads are synthetic", spec["resolution"],
                                               recipe=RECIPE, **{k: v for k, v in spec.items() if k != "resolution"})
 
 def population_of(spec) -> Population:
@@ -96,11 +106,14 @@ def write_head(root, number, spec):
     with _writer(root, spec).subject(f"person_{number:03d}", cameras) as out:
         done = []
         for index in range(spec["expressions"] + spec["test_expressions"]):
-            crops = [condition(spec["seed"], number, index, k, spec["lenders"], spec["resolution"], own=spec.get("own_lenders", False), population=population) for k in range(spec["conditions"])]
+            crops = [condition(spec["seed"], number, index, k, spec["lenders"], spec["resolution"], own=spec.get("own_lenders", False),
+                               population=population) for k in range(spec["conditions"])]
             frame = render_head_frame(spec["seed"], number, index, cameras, maps=spec["maps"], population=population)
             out.add_frame(**frame, conditions=crops)
             done.append(frame["truth"]["actions"])
-        if spec.get("surface"): out.add_surface(surface_of(HeadBasis.load(), subject_of(spec["seed"], number, texture_size(spec["resolution"]), population)[0], np.stack(done)))
+        if spec.get("surface"):
+            out.add_surface(surface_of(HeadBasis.load(), subject_of(spec["seed"], number, texture_size(spec["resolution"]), population)[0],
+                                       np.stack(done)))
 
 # %% ../../nbs/synth/heads.ipynb #2bb86059
 def write_heads(root,                # folder of the capture
@@ -117,7 +130,7 @@ def write_heads(root,                # folder of the capture
                 rig="ring",          # see camera_rigs.RIGS
                 test_subjects=0,     # more people, for testing only
                 test_expressions=0,  # more frames of everybody, for testing only
-                donors=0,           # donors: people who lend each subject their faces for condition images, nobody twice; 0: up to 16 that all subjects share
+                donors=0,            # people who lend each subject a face for condition images, nobody twice; 0: up to 16 that all share
                 expressions_from="list",   # "space": drawn person by person (synth.motion.space)
                 wear="usual",        # "filmed": glasses and hats as rare as among people who are filmed
                 variety="usual",     # "wide": faces differ more
@@ -129,17 +142,22 @@ def write_heads(root,                # folder of the capture
             raise GPHMError(f"{name} is {value!r}; a whole number of at least {least} was expected")
     people = int(subjects) + int(test_subjects)
     if people > 1000: raise GPHMError(f"{people} subjects were asked for; at most 1000 can be made with one seed")
-    spec = dict(resolution=int(resolution), seed=int(seed), expressions=int(expressions), test_expressions=int(test_expressions), views=int(views),
-                test_views=int(test_views), conditions=int(conditions), lenders=min(16, max(4, int(subjects))), people=people, rig=rig, maps=bool(maps)) | (dict(lenders=int(donors), own_lenders=True) if donors else {})
+    spec = dict(resolution=int(resolution), seed=int(seed), expressions=int(expressions), test_expressions=int(test_expressions),
+                views=int(views), test_views=int(test_views), conditions=int(conditions), lenders=min(16, max(4, int(subjects))),
+                people=people, rig=rig, maps=bool(maps)) | (dict(lenders=int(donors), own_lenders=True) if donors else {})
     chosen = Population(expressions_from, wear, variety)                                      # refuses what it does not know
-    spec |= {k: v for k, v, usual in (("expressions_from", chosen.expressions, "list"), ("wear", wear, "usual"), ("variety", variety, "usual"), ("surface", bool(surface), False)) if v != usual}   # what is usual goes without saying: its bytes stay
+    # what is usual goes without saying: its bytes stay
+    options = (("expressions_from", chosen.expressions, "list"), ("wear", wear, "usual"), ("variety", variety, "usual"),
+               ("surface", bool(surface), False))
+    spec |= {k: v for k, v, usual in options if v != usual}
     names = [f"person_{i:03d}" for i in range(people)]
     cameras = camera_rig(rig, views, test_views, spec["resolution"])
     writer = _writer(root, spec)
     todo = [i for i, n in enumerate(names) if not writer.done(n)]
     frames = spec["expressions"] + spec["test_expressions"]
     if todo and progress: _announce(writer.root, spec, len(cameras), frames, people, len(todo))
-    seconds = len(todo)*frames*len(cameras)*.025*(spec["resolution"]/128)**1.7 + 1.*(len(todo) + spec["lenders"]*(len(todo) if donors else 1))
+    faces = len(todo) + spec["lenders"]*(len(todo) if donors else 1)          # people to be prepared, a second each
+    seconds = len(todo)*frames*len(cameras)*.025*(spec["resolution"]/128)**1.7 + 1.*faces
     run_jobs("gphm.synth.heads:write_head", writer.root, spec, todo, frames, workers, seconds, progress, desc="synthetic heads")
     if (writer.root/"dataset.json").is_file(): return open_captures(writer.root)
     return writer.finish(splits_of(names, int(subjects), list(cameras), frames, spec["expressions"]), names)

@@ -34,7 +34,8 @@ class Population:
     variety: str = "usual"       # "wide", "widest": faces and brows differ more, the halves of a face too
     def __post_init__(self):
         for field, known in (("expressions", ("list", "space")), ("wear", tuple(WEARERS)), ("variety", tuple(VARIETY))):
-            if getattr(self, field) not in known: raise GPHMError(f"{field} is {getattr(self, field)!r}; one of {', '.join(known)} was expected")
+            if getattr(self, field) not in known:
+                raise GPHMError(f"{field} is {getattr(self, field)!r}; one of {', '.join(known)} was expected")
 USUAL = Population()
 
 @functools.lru_cache(maxsize=4096)
@@ -42,7 +43,8 @@ def expression(index: int, seed=0, own: int | None = None, population: Populatio
     "Name and settled actions [52] of expression `index`; from 16 on they are drawn, and for person number `own` from `SHARED` on."
     if population.expressions == "space": return space_expression(seed, -1 if own is None else own, index)
     names = list(EXPRESSIONS)
-    if own is not None and index >= SHARED: return f"own_{own:03d}_{index:03d}", vector(sample_expression(rng(seed, "expression", own, index)))
+    if own is not None and index >= SHARED:
+        return f"own_{own:03d}_{index:03d}", vector(sample_expression(rng(seed, "expression", own, index)))
     if index < len(names): return names[index], settle(vector(EXPRESSIONS[names[index]]))
     return f"drawn_{index:03d}", vector(sample_expression(rng(seed, "expression", index)))
 
@@ -65,11 +67,14 @@ class Person:
     look: Look
     wear: tuple               # kinds, see heads_wear.KINDS
 
-AVERAGE_BROWS = dict(brow_thickness=.0046, brow_height=0., brow_arch=.0003, brow_density=.85)     # of an average face; metres, metres, metres, share
+# of an average face; metres, metres, metres, share
+AVERAGE_BROWS = dict(brow_thickness=.0046, brow_height=0., brow_arch=.0003, brow_density=.85)
 
 def stronger_brows(look: Look, factor=1.5) -> Look:
     "The same look with brows further from the average."
-    return replace(look, **{k: float(np.clip(m + factor*(getattr(look, k) - m), *dict(brow_thickness=(.0018, .009), brow_density=(.2, 1.5)).get(k, (-.006, .006)))) for k, m in AVERAGE_BROWS.items()})
+    limits = dict(brow_thickness=(.0018, .009), brow_density=(.2, 1.5))
+    stronger = lambda k, m: float(np.clip(m + factor*(getattr(look, k) - m), *limits.get(k, (-.006, .006))))
+    return replace(look, **{k: stronger(k, m) for k, m in AVERAGE_BROWS.items()})
 
 def make_person(basis: HeadBasis, seed: int, number: int, population: Population = USUAL) -> Person:
     "Person `number` of a dataset with this seed; the sexes alternate."
@@ -85,18 +90,21 @@ def make_person(basis: HeadBasis, seed: int, number: int, population: Population
 
 def wear_of(basis: HeadBasis, person: Person, seed=0) -> list:
     "The things that a person wears; a collar, a rolled neck and a hood are of the shirt's colour."
-    return [make_wear(basis, k, rng(seed, person.name, k), **(dict(colour=person.look.shirt) if k in CLOTHES[:3] else {})) for k in person.wear]
+    return [make_wear(basis, k, rng(seed, person.name, k), **(dict(colour=person.look.shirt) if k in CLOTHES[:3] else {}))
+            for k in person.wear]
 
 def prepare_person(basis: HeadBasis, person: Person, seed: int, texture_size: int):
     "The person in the studio (`studio.StudioSubject`)."
-    return prepare_subject(basis, person.look, basis.vertices(person.phenotype, person.local)[0].numpy(), texture_size, wear_of(basis, person, seed))
+    return prepare_subject(basis, person.look, basis.vertices(person.phenotype, person.local)[0].numpy(),
+                           texture_size, wear_of(basis, person, seed))
 
 @functools.lru_cache(maxsize=40)
 def subject_of(seed: int, number: int, texture_size: int, population: Population = USUAL):
     "The person, the sitter, and the neutral head length (metres)."
     basis = HeadBasis.load()
     person = make_person(basis, seed, number, population)
-    return person, prepare_person(basis, person, seed, texture_size), float(basis.head_length(basis.vertices(person.phenotype, person.local))[0])
+    length = float(basis.head_length(basis.vertices(person.phenotype, person.local))[0])
+    return person, prepare_person(basis, person, seed, texture_size), length
 
 def fitted(basis: HeadBasis, person: Person, actions) -> torch.Tensor:
     "Settled actions [..., 52] as coefficients for this person: lids meet, lips do not cross."

@@ -37,7 +37,8 @@ def grainy_wall(g: np.random.Generator, size: tuple) -> np.ndarray: # [H, W, 3] 
     "An uneven, grainy wall of some muted colour."
     H, W = size
     soft = cv2.resize(g.normal(size=(4, 4)).astype(np.float32), (W, H), interpolation=cv2.INTER_CUBIC)[..., None]
-    return np.clip(g.uniform(80, 190) + g.normal(0, 8, 3) + 12*soft + cv2.GaussianBlur(g.normal(0, 6, (H, W, 3)).astype(np.float32), (0, 0), .8), 0, 255)
+    return np.clip(g.uniform(80, 190) + g.normal(0, 8, 3) + 12*soft
+                   + cv2.GaussianBlur(g.normal(0, 6, (H, W, 3)).astype(np.float32), (0, 0), .8), 0, 255)
 
 def head_turns(g: np.random.Generator, count: int, yaw: float = None) -> np.ndarray: # [count, 3] degrees: pitch, yaw, roll
     "As in `rehearsal`, or once from `-yaw` to `yaw` or back, nodding a little."
@@ -59,7 +60,8 @@ def film_take(number: int, count: int, cameras: dict, yaw: float = None, seed: i
         for n, c in cameras.items():
             image, mask = render_subject(subject, posed, c.world_to_camera, c.K, c.image_size)
             a = mask[..., None]/255
-            frames[n].append(np.round(np.clip(image - (1 - a)*(255 - walls[n]), 0, 255)).astype(np.uint8)); alpha[n].append(a[..., 0].astype(np.float32))
+            frames[n].append(np.round(np.clip(image - (1 - a)*(255 - walls[n]), 0, 255)).astype(np.uint8))
+            alpha[n].append(a[..., 0].astype(np.float32))
         poses.append((R, t, v[basis.landmarks.numpy()]))
     R, t, points = (torch.tensor(np.stack(x), dtype=torch.float32) for x in zip(*poses))
     return Take({n: np.stack(x) for n, x in frames.items()}, {n: np.stack(x) for n, x in alpha.items()}, cameras, length, R, t, points)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from ..core.base import GPHMError
-from .pretend_places import ANY, COPIES, CUDA, INDEXING, UNCHECKED, WAITS, DeviceMismatch, Places, check_meeting, tensors_in, true_device
+from .pretend_places import (ANY, COPIES, CUDA, INDEXING, UNCHECKED, WAITS, DeviceMismatch, Places, check_meeting,
+                                         tensors_in, true_device)
 
 # %% ../../nbs/testing/pretend_gpu.ipynb #dd1d7be6
 def masks(index) -> bool: return index is not None and index.dtype in (torch.bool, torch.uint8)
@@ -109,7 +110,8 @@ class Moves:
         "`Tensor.numpy` and `Tensor.__array__`: not of a tensor on the GPU."
         def converted(x, *args, **kwargs):
             if self.places.of(x) == CUDA and not kwargs.get("force"):
-                raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+                raise TypeError("can't convert cuda:0 device type tensor to numpy. "
+                                "Use Tensor.cpu() to copy the tensor to host memory first.")
             return method(x, *args, **kwargs)
         return converted
 
@@ -219,8 +221,8 @@ def believe_cuda(gpu: PretendGPU):
                    get_device_name=lambda d=None: "pretended GPU", get_device_capability=lambda d=None: (9, 0),
                    get_device_properties=lambda d=None: Properties("pretended GPU", 9, 0, size, 100),
                    mem_get_info=lambda d=None: (size, size), is_bf16_supported=lambda *a, **k: True,
-                   **{k: (lambda *a, **k: None) for k in silent}, **{k: (lambda d=None: 0) for k in empty})  # one function each: torch
-                                                                                                          # keeps a table of them
+                   **{k: (lambda *a, **k: None) for k in silent}, **{k: (lambda d=None: 0) for k in empty})
+    # one function each, since torch keeps a table of them
     for name, answer in answers.items(): gpu.replace(torch.cuda, name, answer)
     gpu.replace(torch._utils, "_get_current_device_index", lambda: 0)
     real = torch.amp.autocast_mode.autocast

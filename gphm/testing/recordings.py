@@ -67,7 +67,8 @@ def take_truth(number: int, performance: list, move: np.ndarray, seed: int = 0) 
     "The truth of a performance in a world moved by the rigid motion `move` [4, 4]."
     M, marks = torch.tensor(move, dtype=torch.float32), HeadBasis.load().landmarks.numpy()
     stack = lambda k, f=lambda x: x: torch.tensor(np.stack([f(p[k]) for p in performance]), dtype=torch.float32)
-    return TakeTruth(subject_of(seed, number, 512)[2], M[:3, :3] @ stack(1), stack(2) @ M[:3, :3].T + M[:3, 3], stack(0, lambda v: v[marks]) @ M[:3, :3].T + M[:3, 3], stack(3))
+    return TakeTruth(subject_of(seed, number, 512)[2], M[:3, :3] @ stack(1), stack(2) @ M[:3, :3].T + M[:3, 3],
+                     stack(0, lambda v: v[marks]) @ M[:3, :3].T + M[:3, 3], stack(3))
 
 # %% ../../nbs/testing/recordings.ipynb #c2b19ed1
 NERSEMBLE_LAYOUTS = ("v2", "v1 archives", "v1 frames")
@@ -86,7 +87,8 @@ def _calibration(cameras: dict, move: np.ndarray) -> dict:
     "camera_params.json: poses in the moved world, intrinsics in pixels of the sensor."
     c = next(iter(cameras.values()))
     K = np.diag([2200/c.image_size[1], 3208/c.image_size[0], 1]) @ c.K.double().numpy()
-    return dict(world_2_cam={s: (c.world_to_camera.double().numpy() @ np.linalg.inv(move)).tolist() for s, c in cameras.items()}, intrinsics=K.tolist())
+    return dict(world_2_cam={s: (c.world_to_camera.double().numpy() @ np.linalg.inv(move)).tolist() for s, c in cameras.items()},
+                intrinsics=K.tolist())
 
 def _json(path: Path, value):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,8 +102,12 @@ def _tint(image, gains): return np.round(255*np.clip(encode_srgb(decode_srgb(np.
 
 def _nersemble_files(root: Path, layout: str, who: str, sequence: str) -> dict:
     "Where everything goes in a layout."
-    if layout == "v2": return dict(params=root/who/"calibration"/"camera_params.json", video=root/who/"sequences"/sequence/"images", plate=root/who/"sequences"/"BACKGROUND")
-    if layout == "v1 archives": return dict(params=root/"camera_params"/who/"camera_params.json", video=root/f"sequence_{sequence}_part-1"/who/sequence, plate=root/"sequence_BACKGROUND_part-1"/who/"BACKGROUND")
+    if layout == "v2":
+        return dict(params=root/who/"calibration"/"camera_params.json", video=root/who/"sequences"/sequence/"images",
+                    plate=root/who/"sequences"/"BACKGROUND")
+    if layout == "v1 archives":
+        return dict(params=root/"camera_params"/who/"camera_params.json", video=root/f"sequence_{sequence}_part-1"/who/sequence,
+                    plate=root/"sequence_BACKGROUND_part-1"/who/"BACKGROUND")
     return dict(params=root/who/"camera_params.json", frames=root/who/"sequences"/sequence, plate=root/who/"sequences"/"BACKGROUND")
 
 def _write_take(files: dict, shots: list, gains: dict):
@@ -116,12 +122,14 @@ def _write_colours(root: Path, layout: str, who: str, sequences, gains: dict):
     "The corrections of the cameras' gains: exact in linear light for version 2; as a fit to stored values for version 1."
     if layout == "v2":
         terms = MONOMIALS[11].split()
-        return _json(root/who/"calibration"/"color_calibration.json", {s: [[1/g[c] if t == "RGB"[c] else 0. for t in terms] for c in range(3)] for s, g in gains.items()})
+        return _json(root/who/"calibration"/"color_calibration.json",
+                     {s: [[1/g[c] if t == "RGB"[c] else 0. for t in terms] for c in range(3)] for s, g in gains.items()})
     for s, g in gains.items():
         x = np.linspace(.15, .8, 50)
         A = np.zeros((3, 4))
         for c in range(3): A[c, c], A[c, 3] = np.polyfit(encode_srgb(decode_srgb(x)*g[c]), x, 1)
-        for folder in [root/"color_correction"/who] if layout == "v1 archives" else [root/who/"annotations"/q/"color_correction" for q in sequences]:
+        in_annotations = [root/who/"annotations"/q/"color_correction" for q in sequences]
+        for folder in [root/"color_correction"/who] if layout == "v1 archives" else in_annotations:
             folder.mkdir(parents=True, exist_ok=True)
             np.save(folder/f"{s}.npy", A)
 
@@ -135,14 +143,16 @@ def _nersemble_shots(number: int, kind: int, frames: int, cameras: tuple, height
 
 def write_nersemble_fixture(root, layout: str = "v2", participants=("017", "018"), sequences=("EXP-1-head", "EMO-1-shout+laugh"),
                             cameras=(1, 4, 8, 13),        # of the sixteen
-                            frames: int = 6, height: int = 192, width: int = 132, people=(2948, 2939)) -> dict: # {(participant, sequence): TakeTruth}
+                            frames: int = 6, height: int = 192, width: int = 132,
+                            people=(2948, 2939)) -> dict: # {(participant, sequence): TakeTruth}
     "A NeRSemble folder of synthetic people in one of NERSEMBLE_LAYOUTS."
     if layout not in NERSEMBLE_LAYOUTS: raise GPHMError(f"unknown layout {layout!r}; one of {', '.join(NERSEMBLE_LAYOUTS)} was expected")
     root, (rig, move), truth = resolve(root), nersemble_rig(height, width), {}
     gains = {SERIALS[k]: np.clip(rng("gains", SERIALS[k]).normal(1, .07, 3), .86, 1.14) for k in cameras}
     for who, number in zip(participants, people):
         for j, sequence in enumerate(sequences):
-            files, (acting, shots) = _nersemble_files(root, layout, who, sequence), _nersemble_shots(number, j, frames, tuple(cameras), height, width)
+            files = _nersemble_files(root, layout, who, sequence)
+            acting, shots = _nersemble_shots(number, j, frames, tuple(cameras), height, width)
             _write_take(files, shots, gains)
             truth[who, sequence] = take_truth(number, acting, move)
         _json(files["params"], _calibration(rig, move))
@@ -150,13 +160,16 @@ def write_nersemble_fixture(root, layout: str = "v2", participants=("017", "018"
         _write_colours(root, layout, who, sequences, gains)
     if layout == "v2":
         (root/"metadata_participants.csv").write_text("ID,gender,age\n" + "".join(f"{int(w)},synthetic,0\n" for w in participants))
-        (root/"metadata_sequences.csv").write_text(",".join(["ID", "BACKGROUND", *sequences, "wears_glasses"]) + "\n" + "".join(",".join([str(int(w)), "x", *["x"]*len(sequences), ""]) + "\n" for w in participants))
+        (root/"metadata_sequences.csv").write_text(",".join(["ID", "BACKGROUND", *sequences, "wears_glasses"]) + "\n"
+                                                   + "".join(",".join([str(int(w)), "x", *["x"]*len(sequences), ""]) + "\n"
+                                                             for w in participants))
     return truth
 
 # %% ../../nbs/testing/recordings.ipynb #e24276a6
 VFHQ_CLIPS = ("Clip+aB3_dEfGh1k+P0+C0+F205-350", "Clip+aB3_dEfGh1k+P0+C1+F801-990", "Clip+-Zyx0987654+P2+C0+F12-160")
 
-def write_vfhq_fixture(root, clips=VFHQ_CLIPS, frames: int = 6, size: int = 160, video=(2,), people=(2913, 2923)) -> dict: # {clip: TakeTruth}
+def write_vfhq_fixture(root, clips=VFHQ_CLIPS, frames: int = 6, size: int = 160, video=(2,),
+                       people=(2913, 2923)) -> dict: # {clip: TakeTruth}
     "A VFHQ folder of synthetic people; the clips numbered in `video` are mp4 files."
     root, truth = resolve(root), {}
     owners = list(dict.fromkeys("+".join(c.split("+")[1:3]) for c in clips))
@@ -169,12 +182,14 @@ def write_vfhq_fixture(root, clips=VFHQ_CLIPS, frames: int = 6, size: int = 160,
         else:
             for n, image in enumerate(images): _picture(root/"VFHQ"/clip/f"{n:08d}.png", image)
         (root/"meta_info").mkdir(parents=True, exist_ok=True)
-        (root/"meta_info"/f"{clip}.txt").write_text(f"CLIP_NAME: {clip}\nH: 1080\nW: 1920\nFPS: {29.97 if k else 25.0}\n\nCROP: 600 40 {600 + 720} {40 + 720}\n")
+        (root/"meta_info"/f"{clip}.txt").write_text(f"CLIP_NAME: {clip}\nH: 1080\nW: 1920\nFPS: "
+                                                    f"{29.97 if k else 25.0}\n\nCROP: 600 40 {600 + 720} {40 + 720}\n")
         truth[clip] = take_truth(number, acting, camera.world_to_camera.double().numpy())
     return truth
 
 # %% ../../nbs/testing/recordings.ipynb #f5f9da5f
-MEAD_ANGLES = dict(front=(0, 0), left_30=(30, 0), left_60=(60, 0), right_30=(-30, 0), right_60=(-60, 0), top=(0, 25), down=(0, -25))  # degrees: to the subject's left, upwards
+# degrees: to the subject's left, upwards
+MEAD_ANGLES = dict(front=(0, 0), left_30=(30, 0), left_60=(60, 0), right_30=(-30, 0), right_60=(-60, 0), top=(0, 25), down=(0, -25))
 
 _KINDS = dict(angry=6, contempt=7, disgusted=12, fear=2, happy=1, neutral=0, sad=9, surprised=15)    # of data.expressions
 

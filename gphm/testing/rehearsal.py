@@ -35,7 +35,8 @@ class Rehearsal:
     skull: torch.Tensor       # [N, 3] canonical points that follow the skull
 
 SPEECH = dict(browDown=.4, browInnerUp=.5, browOuterUp=.4, eyeSquint=.4, jawOpen=.5, mouthFunnel=.4, mouthPucker=.4, mouthSmile=.6,
-              mouthFrown=.4, mouthUpperUp=.4, mouthLowerDown=.4, mouthStretch=.3, mouthPress=.3, mouthRollLower=.3, mouthLeft=.3, jawLeft=.3)
+              mouthFrown=.4, mouthUpperUp=.4, mouthLowerDown=.4, mouthStretch=.3, mouthPress=.3,
+              mouthRollLower=.3, mouthLeft=.3, jawLeft=.3)
 
 def facial_actions(basis, g, count):
     a = torch.zeros(count, len(basis.action_labels))

@@ -54,7 +54,8 @@ def synthetic_scan(number: int, expression: int, texture_size=512, seed=0) -> Sy
     "Person `number` making expression `expression` (of `synth.person`; 0 is at rest)."
     basis = HeadBasis.load()
     person, texture, length = _painted(seed, 3000 + number, texture_size)
-    v = pose_person(basis, person, fitted(basis, person, actions_of(expression, rng(seed, "scan", number, expression))), torch.zeros(1, 3))[0]
+    v = pose_person(basis, person, fitted(basis, person, actions_of(expression, rng(seed, "scan", number, expression))),
+                    torch.zeros(1, 3))[0]
     solid = basis.part.numpy() != PARTS.index("lash")
     faces, chart = basis.faces.numpy()[solid], basis.chart.numpy()[solid]
     used, faces = np.unique(faces, return_inverse=True)
@@ -86,12 +87,14 @@ def write_scan_ply(path, vertices, faces, colours=None, chart=None, texture=None
     f = np.zeros(len(faces), [("n", "u1"), ("i", "<i4", 3)] + ([("m", "u1"), ("uv", "<f4", 6)] if chart is not None else []))
     f["n"], f["i"] = 3, faces
     if chart is not None: f["m"], f["uv"] = 6, (np.asarray(chart)*[1, -1] + [0, 1]).reshape(-1, 6)
-    head = ["ply", "format binary_little_endian 1.0"] + ([f"comment TextureFile {texture}"] if texture else []) + [f"element vertex {len(v)}"]
+    head = ["ply", "format binary_little_endian 1.0", *([f"comment TextureFile {texture}"] if texture else []), f"element vertex {len(v)}"]
     head += [f"property {'float' if t == '<f4' else 'uchar'} {k}" for k, t in kinds]
-    head += [f"element face {len(f)}", "property list uchar int vertex_indices"] + (["property list uchar float texcoord"] if chart is not None else []) + ["end_header", ""]
+    head += [f"element face {len(f)}", "property list uchar int vertex_indices"]
+    head += [*(["property list uchar float texcoord"] if chart is not None else []), "end_header", ""]
     Path(path).write_bytes("\n".join(head).encode() + v.tobytes() + f.tobytes())
 
-def write_picture(path, image): cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95] if Path(path).suffix == ".jpg" else [])
+def write_picture(path, image):
+    cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95] if Path(path).suffix == ".jpg" else [])
 
 def write_obj(path, vertices, faces, chart, picture: str):
     "An OBJ with its material beside it; equal texture coordinates are written once."
@@ -99,13 +102,16 @@ def write_obj(path, vertices, faces, chart, picture: str):
     points, index = np.unique(np.round(np.asarray(chart, np.float64).reshape(-1, 2), 6), axis=0, return_inverse=True)
     corners = index.reshape(-1, 3) + 1
     path.with_suffix(".mtl").write_text(f"newmtl {path.stem}\nKa 1 1 1\nKd 1 1 1\nillum 1\nmap_Kd {picture}\n")
-    path.write_text(f"mtllib {path.stem}.mtl\n" + "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices) + "".join(f"vt {u:.6f} {1 - v:.6f}\n" for u, v in points)
-                    + f"usemtl {path.stem}\n" + "".join("f " + " ".join(f"{i + 1}/{t}" for i, t in zip(f, c)) + "\n" for f, c in zip(faces, corners)))
+    path.write_text(f"mtllib {path.stem}.mtl\n" + "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices)
+                    + "".join(f"vt {u:.6f} {1 - v:.6f}\n" for u, v in points)
+                    + f"usemtl {path.stem}\n"
+                    + "".join("f " + " ".join(f"{i + 1}/{t}" for i, t in zip(f, c)) + "\n" for f, c in zip(faces, corners)))
 
 # %% ../../nbs/testing/scans.ipynb #4831d636
 FLAME_ORIGIN = np.array([0., -.01, .03])                                                # of FLAME's frame in ours, metres, roughly
 
-def write_nphm(root, people=(17, 28), expressions=(0, 3, 12), texture_size=512, registration=True) -> dict: # {(subject, expression): SyntheticScan}
+def write_nphm(root, people=(17, 28), expressions=(0, 3, 12), texture_size=512,
+               registration=True) -> dict: # {(subject, expression): SyntheticScan}
     "A dataset in NPHM's layout; one scan of the second person has vertex colours instead of a texture."
     root, out = Path(root), {}
     for n, number in enumerate(people):

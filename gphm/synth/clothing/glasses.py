@@ -35,14 +35,18 @@ class Frame:
     double: bool = False    # a second bridge above
 
 FRAMES = dict(round=Frame(.047, .044), rectangular=Frame(.053, .034, 4.5, .10, rim=.0017, deep=.0018, square=4, wire=False, bridge=.018),
-    aviator=Frame(.056, .049, 2.6, .30, rim=.0009, deep=.0009, bridge=.017, double=True), half=Frame(.053, .033, 4, .12, rim=.0014, deep=.0015, lower=0),
-    thick=Frame(.050, .041, 3.2, .12, rim=.0029, deep=.0022, square=4, wire=False, bridge=.018), wire=Frame(.050, .039, 2.7, .08, rim=.0006, deep=.0007),
+    aviator=Frame(.056, .049, 2.6, .30, rim=.0009, deep=.0009, bridge=.017, double=True),
+    half=Frame(.053, .033, 4, .12, rim=.0014, deep=.0015, lower=0),
+    thick=Frame(.050, .041, 3.2, .12, rim=.0029, deep=.0022, square=4, wire=False, bridge=.018),
+    wire=Frame(.050, .039, 2.7, .08, rim=.0006, deep=.0007),
     cat=Frame(.052, .039, 3, .22, lift=.007, rim=.0021, deep=.0019, square=3.5, wire=False, bridge=.018))
-FRAME_COLOURS = dict(black=(.012, .012, .013), brown=(.07, .028, .012), tortoise=(.16, .065, .018), navy=(.015, .025, .07), red=(.22, .016, .02), grey=(.16, .16, .17),
-    crystal=(.60, .58, .54), gold=(.62, .42, .17), silver=(.55, .55, .57), gunmetal=(.11, .11, .12), rose=(.60, .34, .26))
+FRAME_COLOURS = dict(black=(.012, .012, .013), brown=(.07, .028, .012), tortoise=(.16, .065, .018), navy=(.015, .025, .07),
+                     red=(.22, .016, .02), grey=(.16, .16, .17), crystal=(.60, .58, .54), gold=(.62, .42, .17), silver=(.55, .55, .57),
+                     gunmetal=(.11, .11, .12), rose=(.60, .34, .26))
 EYE_LEVEL, PLANE = .0275, .109                # paint space: height of the middle of the lens, depth of its plane at the bridge
 TIP = np.array([[.0777, .0348, .0010], [.0779, .0349, -.0055], [.0781, .0340, -.0115], [.0783, .0305, -.0165], [.0783, .0255, -.0203],
-                [.0780, .0195, -.0228], [.0772, .0125, -.0240], [.0758, .0050, -.0246]])                  # the groove between ear and skull, and down behind
+                [.0780, .0195, -.0228], [.0772, .0125, -.0240],
+                [.0758, .0050, -.0246]])                  # the groove between ear and skull, and down behind
 STATIONS = 22
 
 def lens_outline(f: Frame, n=72):
@@ -58,7 +62,8 @@ def curved(x, y, z=0.):
     return np.stack(np.broadcast_arrays(x, EYE_LEVEL + y, PLANE + z + .12*y), -1)
 
 def temple_line(hinge, tip, side):
-    "Middle line [STATIONS, 3] of the left temple: straight from the hinge to the ear, then `tip` [n, 3]; never inside the head (`side`: |x| over y, z)."
+    """Middle line [STATIONS, 3] of the left temple: straight from the hinge to the ear, then `tip` [n, 3]; never inside the head (`side`:
+    |x| over y, z)."""
     straight = hinge + (tip[0] - hinge)*np.linspace(0, 1, STATIONS - len(tip) + 1)[:-1, None]
     line = np.concatenate([straight, tip])
     least = side(line[:, 1], line[:, 2])
@@ -105,7 +110,8 @@ def make_glasses(basis: HeadBasis, kind, g, frame=None, colour=None, lens=None):
     inner = o[np.argmin(o[:, 0] + .3*np.abs(o[:, 1] - .2*f.height))]
     gap = (f.bridge/2 + (middle - f.bridge/2 + inner[0]) + f.rim*.5)
     arch = lambda y, h: curved(x*gap, y + h*(1 - x**2), .0012*(1 - x**2))
-    both = [solid(sweep(arch(inner[1], .0035 if f.wire else .0018), max(f.rim*(1.15 if f.wire else 1.5), .0011), f.deep*1.05, (0, 1, 0), f.square))]
+    both = [solid(sweep(arch(inner[1], .0035 if f.wire else .0018), max(f.rim*(1.15 if f.wire else 1.5), .0011),
+                        f.deep*1.05, (0, 1, 0), f.square))]
     if f.double: both += [solid(sweep(arch(f.height*.42, .0) + np.outer(1 - x**2, [0, .001, 0]), .0009, .0009, (0, 1, 0)))]
     return join(kind, both + left + [mirrored_points(q) for q in left], line=line, hinge=hinge, thick=f.deep*.7 + .0010)
 
@@ -116,7 +122,8 @@ def _lens(path, middle, lens, g):
     rings = np.concatenate([centre + (path - centre)*k + [0, 0, .0012*(1 - k*k)] for k in (1, .66, .33)] + [centre[None] + [0, 0, .0012]])
     n = len(path)
     j, k = np.arange(n), (np.arange(n) + 1) % n
-    faces = np.concatenate([np.concatenate([np.stack([a + j, a + k, b + k], 1), np.stack([a + j, b + k, b + j], 1)]) for a, b in ((0, n), (n, 2*n))]
+    faces = np.concatenate([np.concatenate([np.stack([a + j, a + k, b + k], 1), np.stack([a + j, b + k, b + j], 1)])
+                            for a, b in ((0, n), (n, 2*n))]
                            + [np.stack([2*n + j, 2*n + k, np.full(n, 3*n)], 1)])
     if lens == "clear": return piece((rings, faces), (.62, .70, .72), 1., .03 + .04*g.random())
     tint = np.array([(.012, .012, .013), (.05, .028, .012), (.014, .03, .018)])[g.integers(3)]
@@ -132,7 +139,8 @@ def _pads(f, path, rgb, gloss):
     pad = blob(at, [.0013, .0062, .0032] if f.wire else [.0016, .0075, .0036], turn)
     root = path[np.argmin(np.linalg.norm(path - at - [0, .004, 0], axis=1))]
     k = np.linspace(0, 1, 6)
-    arm = sweep(root + (at - root)*k[:, None] + np.outer(np.sin(np.pi*k), [0, 0, -.001*f.wire]), .0006 if f.wire else .003, .0006 if f.wire else .0018)
+    arm = sweep(root + (at - root)*k[:, None] + np.outer(np.sin(np.pi*k), [0, 0, -.001*f.wire]),
+                .0006 if f.wire else .003, .0006 if f.wire else .0018)
     share = np.concatenate([np.repeat(k, 10), [0, 1]])
     return [piece(pad, (.55, .52, .48) if f.wire else rgb, .6, pad=1.), piece(arm, rgb, gloss, pad=share)]
 
@@ -195,6 +203,7 @@ def fit_glasses(wear: Wear, basis: HeadBasis, T, neutral):
     line = temple_line(hinge, TIP + (left + right*[-1, 1, 1])/2, _side_of(basis, v, wear.more["thick"]))
     move = line - wear.more["line"]
     on = arm > 0
-    d = np.stack([np.interp(arm[on], np.linspace(0, 1, STATIONS), c) for c in move.T], 1)*np.stack([np.sign(wear.points[on, 0]), *np.ones((2, on.sum()))], 1)
+    d = np.stack([np.interp(arm[on], np.linspace(0, 1, STATIONS), c) for c in move.T],
+                 1)*np.stack([np.sign(wear.points[on, 0]), *np.ones((2, on.sum()))], 1)
     p[on] = wear.points[on] + d
     return s*p @ R.T + t

@@ -76,10 +76,12 @@ def regions(basis: HeadBasis):
     ear = (mask > 60) & skin
     is_skin = part == PARTS.index("skin")
     bare = faces[is_skin & ~ear[faces].any(1)]
-    front = faces[np.isin(part, [PARTS.index(p) for p in ("skin", "lash", "eye_left", "eye_right")]) & (T[faces][..., 2].max(1) > .02) & (np.abs(T[faces][..., 1]).max(1) < .1)]
+    of_face = np.isin(part, [PARTS.index(p) for p in ("skin", "lash", "eye_left", "eye_right")])
+    front = faces[of_face & (T[faces][..., 2].max(1) > .02) & (np.abs(T[faces][..., 1]).max(1) < .1)]
     side = bare[(T[bare][..., 2].min(1) > -.08) & (np.abs(T[bare][..., 1] - .015) < .06).any(1) & (np.abs(T[bare][..., 0]).min(1) > .03)]
     w = basis.weights[:, 3].numpy()
-    return dict(T=T, skin=faces[is_skin], bare=bare, front=front, side=side, ear=np.flatnonzero(ear), skull=np.flatnonzero(skin & ~ear & (w > .9) & (T[:, 1] > -.02)),
+    return dict(T=T, skin=faces[is_skin], bare=bare, front=front, side=side, ear=np.flatnonzero(ear),
+                skull=np.flatnonzero(skin & ~ear & (w > .9) & (T[:, 1] > -.02)),
                 neck=np.flatnonzero(skin & (T[:, 1] < -.06) & (T[:, 1] > -.24) & ((w < .9) | (T[:, 2] < .05))))
 
 HAT_CENTRE = np.array([0, .050, -.012])           # hats are described by directions from here

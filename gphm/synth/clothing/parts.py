@@ -74,7 +74,8 @@ def piece(mesh, colour, gloss=.3, alpha=1., ao=1., arm=0., pad=0.):
     "A mesh with its paint; numbers are spread over its points."
     p, f = mesh
     spread = lambda x, *tail: np.array(np.broadcast_to(np.asarray(x, float), (len(p), *tail)))
-    return dict(points=p, faces=f, colour=spread(colour, 3), gloss=spread(gloss), alpha=spread(alpha), ao=spread(ao), arm=spread(arm), pad=spread(pad))
+    return dict(points=p, faces=f, colour=spread(colour, 3), gloss=spread(gloss), alpha=spread(alpha),
+                ao=spread(ao), arm=spread(arm), pad=spread(pad))
 
 def mirrored_points(q):
     "The same piece on the other side."
@@ -90,8 +91,8 @@ def join(kind, pieces, rigid=True, near=None, share=None, **more):
     return Wear(kind, cat("points"), np.ascontiguousarray(faces), cat("colour").clip(0, 1), cat("gloss"), cat("alpha"), cat("ao"), rigid,
                 none.astype(np.int64) if near is None else near, none if share is None else share, more)
 
-CLOTHS = ((.012, .012, .014), (.03, .035, .05), (.20, .20, .21), (.55, .53, .50), (.30, .03, .035), (.02, .05, .14), (.05, .11, .06), (.42, .26, .08), (.24, .10, .16),
-          (.34, .20, .10), (.10, .25, .30), (.60, .45, .08))   # linear RGB
+CLOTHS = ((.012, .012, .014), (.03, .035, .05), (.20, .20, .21), (.55, .53, .50), (.30, .03, .035), (.02, .05, .14), (.05, .11, .06),
+          (.42, .26, .08), (.24, .10, .16), (.34, .20, .10), (.10, .25, .30), (.60, .45, .08))   # linear RGB
 
 def cloth(p, rgb, seed, strength=.10):
     "Colours [N, 3] of cloth at points p [N, 3], uneven by about `strength`."
@@ -104,7 +105,8 @@ def normals_of(v, faces):
     return unit_rows(np.stack([sum(np.bincount(faces[:, k], n[:, c], len(v)) for k in range(3)) for c in range(3)], -1))
 
 def sketch_layers(layers, yaw=25, size=180, field=.3, target=(0, .02, 0)):
-    "Image [size, size, 3] u8 of opaque `layers` [(points, faces, colour), ...], parallel projection from `yaw` degrees, `field` metres wide."
+    """Image [size, size, 3] u8 of opaque `layers` [(points, faces, colour), ...], parallel projection from `yaw` degrees, `field` metres
+    wide."""
     offset, n, a = np.cumsum([0] + [len(p) for p, *_ in layers]), 2*size, np.radians(yaw)
     p, colour = np.concatenate([p for p, *_ in layers]), np.concatenate([np.broadcast_to(c, p.shape) for p, _, c in layers])
     faces = np.ascontiguousarray(np.concatenate([f + o for (_, f, _), o in zip(layers, offset)]))

@@ -53,14 +53,16 @@ def wear_shade(wear: Wear, points, normals) -> np.ndarray:
 WEAR_KINDS = tuple(f"glasses_{k}" for k in FRAMES) + HATS + EARRINGS + CLOTHES
 
 def make_wear(basis: HeadBasis, kind, g: np.random.Generator, **options) -> Wear:
-    "A thing of some kind (see KINDS), drawn with g; options: colour (linear RGB, or a name for glasses); for glasses lens (clear, sun) and frame (a Frame)."
+    """A thing of some kind (see KINDS), drawn with g; options: colour (linear RGB, or a name for glasses); for glasses lens (clear, sun)
+    and frame (a Frame)."""
     if kind not in WEAR_KINDS: raise GPHMError(f"unknown thing to wear {kind!r}; known are {', '.join(WEAR_KINDS)}")
     make = make_glasses if kind.startswith("glasses") else make_hat if kind in HATS else make_earrings if kind in EARRINGS else make_clothes
     unknown = set(options) - ({"colour", "lens", "frame"} if make is make_glasses else {"colour"})
     if unknown: raise GPHMError(f"{kind} has no option {sorted(unknown)[0]!r}")
     w = make(basis, kind, g, **options)
     if not kind.startswith(("glasses", *EARRINGS)):
-        w.ao[:] *= .25 + .75*sky_share(w.points, normals_of(w.points, w.faces), [(w.points, w.faces), (regions(basis)["T"], regions(basis)["skin"])])
+        w.ao[:] *= .25 + .75*sky_share(w.points, normals_of(w.points, w.faces),
+                                       [(w.points, w.faces), (regions(basis)["T"], regions(basis)["skin"])])
     return w
 
 def fit_wear(wear: Wear, basis: HeadBasis, T: np.ndarray, neutral: np.ndarray) -> np.ndarray:
@@ -73,17 +75,19 @@ def pose_wear(wear: Wear, fitted, neutral, v, R, t) -> np.ndarray:
     if wear.rigid: return in_order(fitted, np.asarray(R, float)) + t
     return carry(fitted, wear.near, wear.share, v, neutral)
 
-WEARERS = dict(usual=dict(glasses=(.22, .35), hat=.08), filmed=dict(glasses=(.12, .20), hat=.03))    # shares of people; glasses: below and above 60 years
+# shares of people; glasses: below and above 60 years
+WEARERS = dict(usual=dict(glasses=(.22, .35), hat=.08), filmed=dict(glasses=(.12, .20), hat=.03))
 
 def sample_wear(g: np.random.Generator, phenotype: dict, wear="usual") -> list:
-    """What a person wears: glasses in 25% (more with age), a hat or headband in 8%, earrings in 15% (mostly women), clothes at the neck in 30%.
-    `wear="filmed"`: as among people who are filmed, glasses in 15%, a hat in 3%."""
+    """What a person wears: glasses in 25% (more with age), a hat or headband in 8%, earrings in 15% (mostly women), clothes at the neck
+    in 30%. `wear="filmed"`: as among people who are filmed, glasses in 15%, a hat in 3%."""
     if wear not in WEARERS: raise GPHMError(f"wear is {wear!r}; one of {', '.join(WEARERS)} was expected")
     share = WEARERS[wear]
     female, old = phenotype["gender"] > .5, phenotype["age"] > .85
     pick = lambda names, p=None: str(g.choice(names, p=p))
     out = []
-    if g.random() < share["glasses"][old]: out.append("glasses_" + pick(list(FRAMES), [.16, .22, .11, .12, .16, .15, .08] if female else [.15, .25, .13, .14, .17, .16, 0]))
+    if g.random() < share["glasses"][old]:
+        out.append("glasses_" + pick(list(FRAMES), [.16, .22, .11, .12, .16, .15, .08] if female else [.15, .25, .13, .14, .17, .16, 0]))
     if g.random() < share["hat"]: out.append(pick(HATS, [.3, .35, .15, .2]))
     if g.random() < (.26 if female else .04): out.append(pick(EARRINGS, [.4, .3, .3] if female else [.7, .3, 0]))
     if g.random() < .30: out.append(pick(CLOTHES, [.4, .2, .25, .15]))

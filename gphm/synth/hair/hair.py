@@ -39,7 +39,8 @@ def strand_texture(look: Look, style: HairStyle, g, size=(256, 1024)):
     below = tint(strand, .62 + .38*smoothstep(0, .30, v), gaussian_filter(gray(), (0, .6)))
     curled = style.mess > .5
     mottle = .22*ring((h, w), 2, 3) if curled and style.locks else .22*ring((h, w), .7, .6) if curled else .10*ring((1, w), 0, 1.)
-    above = tint(mottle + .06*ring((h, w), 8, 1.), .85 + 0*v, np.full((h, w), .9*share) if style.locks else gaussian_filter((g.random((h, w)) < share)*1., .7))
+    above = tint(mottle + .06*ring((h, w), 8, 1.), .85 + 0*v,
+                 np.full((h, w), .9*share) if style.locks else gaussian_filter((g.random((h, w)) < share)*1., .7))
     if style.locks: cover = smoothstep(1.0, .97, v + .012 + .010*ring((1, w), 0, 2.) + .012*ring((1, w), 0, 10))
     else: cover = smoothstep(-.05, .05, ring((h, w), .8, .6) + 4.5 - 5.4*smoothstep(.92, 1., v))
     out = np.concatenate([np.concatenate([above, below]).clip(0, 1), np.concatenate([cover, np.ones((h, w))])[..., None]], -1)
@@ -80,7 +81,8 @@ def make_hair(basis: HeadBasis, look: Look):
     tables = hair_surface(basis, style, look.recede, look.seed)
     pieces = [cap_mesh(cap(style, tables, look.recede), style)]
     if style.locks: pieces.append(ribbon_mesh(style, g, *guides(style, g, tables, look.recede)))
-    if style.extra: pieces.append(ribbon_mesh(replace(style, width=.0042, spread=.003, strands=4, clump=.2), g, *bun(style, g, style.extra)))
+    if style.extra:
+        pieces.append(ribbon_mesh(replace(style, width=.0042, spread=.003, strands=4, clump=.2), g, *bun(style, g, style.extra)))
     join = lambda k: np.concatenate([getattr(x, k) for x in pieces])
     start = np.cumsum([0] + [len(x.points) for x in pieces])
     points, faces = join("points"), np.concatenate([x.faces + o for x, o in zip(pieces, start)])
@@ -88,8 +90,8 @@ def make_hair(basis: HeadBasis, look: Look):
                    for x in bind_hair(basis, join("middle")))
     ao = join("ao")*(.72 + .28*smoothstep(-.16, .03, points[:, 1]))
     skin = basis.faces.numpy()[basis.part.numpy() == 0]
-    return Hair(points, join("strands"), join("normals"), faces, join("chart").astype(np.float32), strand_texture(look, style, g), ao.clip(.15, 1),
-                near, share, skin, np.zeros(len(faces), np.int64))
+    return Hair(points, join("strands"), join("normals"), faces, join("chart").astype(np.float32), strand_texture(look, style, g),
+                ao.clip(.15, 1), near, share, skin, np.zeros(len(faces), np.int64))
 
 # %% ../../../nbs/synth/hair/hair.ipynb #12199581
 def fit_hair(hair: Hair, T: np.ndarray, neutral: np.ndarray, clear=.0006) -> np.ndarray:

@@ -43,7 +43,8 @@ def _resample(trail, last, bend, centre, out, normal):
 
 # %% ../../../nbs/synth/hair/locks.ipynb #4dbf0d8b
 @njit(cache=True, nogil=True, error_model="numpy")
-def _grow(theta0, u0, length, layer, own, reach, R, H, end, centre, weights, vectors, lift, spike, hangs, margin, gathered, bend, out, normal):
+def _grow(theta0, u0, length, layer, own, reach, R, H, end, centre, weights, vectors, lift,
+          spike, hangs, margin, gathered, bend, out, normal):
     "Walk every lock over the surface; out, normal [L, K, 3]: points and outward directions. weights: whorl, parting, part, gravity, mess."
     M = STEPS
     trail, p, q, f, d, n = np.empty((M + 1, 3)), np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
@@ -72,7 +73,8 @@ def _grow(theta0, u0, length, layer, own, reach, R, H, end, centre, weights, vec
             front = min(max((p[2] + .075)/.05, 0.), 1.)        # a parting ends at the whorl
             gn = 0.
             for c in range(3):
-                f[c] = (weights[0] + .8*weights[1]*(1 - front))*(wn*n[c] - whorl[c])*away + comb[c] + forehead*brow[c] + weights[4]*own[l, c]
+                f[c] = (weights[0] + .8*weights[1]*(1 - front))*(wn*n[c] - whorl[c])*away + comb[c] \
+                    + forehead*brow[c] + weights[4]*own[l, c]
                 if c == 0: f[c] += weights[1]*side*front*(1. if u < 1 else .1)
                 if c == 1: f[c] -= weights[3]
                 if gathered: f[c] += 3*(anchor[c] - p[c])/.1
@@ -106,7 +108,8 @@ def roots(style: HairStyle, g, recede):
     edge = np.arange(n) % (8 if style.mess > .5 else 4) == 0
     theta = np.where(edge, theta*.45, theta)
     y = np.where(edge, hairline(theta, recede) + .0005 + .010*g.random(n)**2, y)
-    keep = np.flatnonzero((y > hairline(theta, recede) + g.normal(0, .0020, n)) & (y < .147) & ((y > .03) | (style.hang is None)))[:style.locks]
+    grows = (y > hairline(theta, recede) + g.normal(0, .0020, n)) & (y < .147) & ((y > .03) | (style.hang is None))
+    keep = np.flatnonzero(grows)[:style.locks]
     up, theta = y[keep] - HAIR_CENTRE[1], theta[keep]
     u = np.where(up > 0, np.arccos(np.clip(up/.097, 0, 1))/(np.pi/2), 1 - up/DROP)
     if style.hang:
@@ -134,7 +137,8 @@ def guides(style: HairStyle, g, tables, recede):
     vectors = np.array([WHORL, style.comb, style.brow, style.anchor or (0, 0, 0)], float)
     _grow(theta, u, length, layer, own, reach, *tables[:2], np.ascontiguousarray(np.repeat(tables[2][:, None], 2, 1)), HAIR_CENTRE,
           np.array([style.whorl, style.parting, style.part, style.gravity, style.mess]), vectors, style.lift, style.spike,
-          style.hang is not None, .003 + style.wave[0], style.anchor is not None, 1.4 if style.hang and style.wave[0] < .005 else 1., out, normal)
+          style.hang is not None, .003 + style.wave[0], style.anchor is not None, 1.4 if style.hang and style.wave[0] < .005 else 1.,
+          out, normal)
     return out, normal, layer
 
 # %% ../../../nbs/synth/hair/locks.ipynb #3ae97f1c
@@ -151,7 +155,8 @@ def bun(style: HairStyle, g, kind):
         phi = g.uniform(0, 2*np.pi, (L, 1)) + s*g.uniform(1.8, 3.4, (L, 1))
         lat = np.arcsin(g.uniform(-.5, .92, (L, 1))) + .35*(s - .5)*g.normal(0, 1, (L, 1))
         layer = 1.04 - .22*g.random(L)**2
-        n = (np.cos(phi)*np.cos(lat))[..., None]*a[:, None] + (np.sin(phi)*np.cos(lat))[..., None]*b[:, None] + np.sin(lat)[..., None]*axis[:, None]
+        n = ((np.cos(phi)*np.cos(lat))[..., None]*a[:, None] + (np.sin(phi)*np.cos(lat))[..., None]*b[:, None]
+             + np.sin(lat)[..., None]*axis[:, None])
         return A + out_dir*.020 + n*r*layer[:, None, None]*[1.06, 1.06, .95], n, layer
     L = 190
     t = s[:, None]
@@ -168,7 +173,8 @@ def bun(style: HairStyle, g, kind):
 
 # %% ../../../nbs/synth/hair/locks.ipynb #2316292f
 def ribbons(style: HairStyle, g, p, n, layer):
-    "From middle lines p, n [L, K, 3]: edges [L*strands, K, 2, 3], their normals, unit tangents [L*strands, K, 3], and the lock of each ribbon."
+    """From middle lines p, n [L, K, 3]: edges [L*strands, K, 2, 3], their normals, unit tangents [L*strands, K, 3], and the lock of each
+    ribbon."""
     L, K = p.shape[:2]
     m = style.strands
     s = np.linspace(0, 1, K)
@@ -181,7 +187,8 @@ def ribbons(style: HairStyle, g, p, n, layer):
     size = np.minimum(arc[:, -1:]/.03, 1)                                      # a lock that was cut early is thin
     spread = style.spread*(1 - style.clump*s**.8)
     a, h = g.uniform(-1, 1, (N, 1)), g.uniform(-.5, .6, (N, 1))
-    stray = style.frizz*np.minimum(s*3, 1)*(np.sin(arc*g.uniform(60, 160, (N, 1)) + g.uniform(0, 6.3, (N, 1))) + .8*g.normal(0, 1, (N, 1))*s)
+    stray = style.frizz*np.minimum(s*3, 1)*(np.sin(arc*g.uniform(60, 160, (N, 1)) + g.uniform(0, 6.3, (N, 1)))
+                                            + .8*g.normal(0, 1, (N, 1))*s)
     stray2 = style.frizz*s*np.abs(g.normal(0, 1.1, (N, 1)))*(g.random((N, 1)) < .5)
     across, out = a*spread + stray, h*spread*.6*np.minimum(s*4, 1) + stray2
     radius, pitch = style.wave
@@ -212,5 +219,5 @@ def ribbon_mesh(style: HairStyle, g, p, n, layer) -> Piece:
     tone = (g.uniform(.78, 1.08, len(p))[lock]*g.uniform(.9, 1.05, N))[:, None]
     ao = tone*(.64 + .36*smoothstep(.62, 1., layer[lock]))[:, None]*(.70 + .30*smoothstep(0, .35, np.linspace(0, 1, K)))
     both = lambda v: np.repeat(v.reshape(N*K, -1), 2, 0)
-    return Piece(points=edges.reshape(-1, 3), middle=edges.mean(2).reshape(-1, 3), strands=both(t), normals=normals.reshape(-1, 3), faces=faces,
-                 chart=np.stack([x, y], -1).reshape(-1, 2)[faces], ao=both(ao)[:, 0])
+    return Piece(points=edges.reshape(-1, 3), middle=edges.mean(2).reshape(-1, 3), strands=both(t), normals=normals.reshape(-1, 3),
+                 faces=faces, chart=np.stack([x, y], -1).reshape(-1, 2)[faces], ao=both(ao)[:, 0])

@@ -19,10 +19,10 @@ from ...core.base import GPHMError
 from ..shape.basis import HeadBasis
 
 # %% ../../../nbs/synth/motion/expressions.ipynb #b06fd9fb
-PAIRED = ("browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide",
-          "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch", "mouthUpperUp", "noseSneer")
-SINGLE = ("browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel", "mouthLeft", "mouthPucker",
-          "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "tongueOut")
+PAIRED = ("browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint",
+          "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch", "mouthUpperUp", "noseSneer")
+SINGLE = ("browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel", "mouthLeft",
+          "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "tongueOut")
 ACTIONS = tuple(sorted([p + s for p in PAIRED for s in ("Left", "Right")] + list(SINGLE)))     # the order of the basis
 AT = {l: i for i, l in enumerate(ACTIONS)}
 
@@ -44,14 +44,16 @@ def named(a) -> dict:
 
 # %% ../../../nbs/synth/motion/expressions.ipynb #df8c1e59
 UNITS = {k: vector(v) for k, v in {
-    1: both(browInnerUp=1.2), 2: both(browOuterUp_=1.2), 4: both(browDown_=1.1), 5: both(eyeWide_=.9), 6: both(cheekSquint_=1., eyeSquint_=.35),
+    1: both(browInnerUp=1.2), 2: both(browOuterUp_=1.2), 4: both(browDown_=1.1), 5: both(eyeWide_=.9),
+    6: both(cheekSquint_=1., eyeSquint_=.35),
     7: both(eyeSquint_=.9), 9: both(noseSneer_=1.1, browDown_=.3, mouthUpperUp_=.15), 10: both(mouthUpperUp_=.8, noseSneer_=.25),
     11: both(noseSneer_=.45), 12: both(mouthSmile_=.95, cheekSquint_=.2, mouthDimple_=.1), 14: both(mouthDimple_=.9, mouthPress_=.15),
     15: both(mouthFrown_=1., mouthShrugLower=.15), 16: both(mouthLowerDown_=.8), 17: both(mouthShrugLower=.6, mouthShrugUpper=.35),
     18: both(mouthPucker=1., mouthFunnel=.15), 20: both(mouthStretch_=1., mouthLowerDown_=.25), 22: both(mouthFunnel=.7, mouthPucker=.2),
     23: both(mouthPress_=.45, mouthRollLower=.25, mouthRollUpper=.2), 24: both(mouthPress_=.9),
     25: both(mouthUpperUp_=.25, mouthLowerDown_=.4, jawOpen=.06),
-    26: both(jawOpen=.42), 27: both(jawOpen=.85, mouthStretch_=.15), 28: both(mouthRollLower=.75, mouthRollUpper=.6), 29: both(jawForward=.9),
+    26: both(jawOpen=.42), 27: both(jawOpen=.85, mouthStretch_=.15), 28: both(mouthRollLower=.75, mouthRollUpper=.6),
+    29: both(jawForward=.9),
     34: both(cheekPuff=1.2, mouthPress_=.2), 43: both(eyeBlink_=1.)}.items()}
 
 EMOTION_UNITS = dict(                          # units shown by nearly all, and {unit: share of people who add it}
@@ -68,7 +70,8 @@ EMOTION_UNITS = dict(                          # units shown by nearly all, and 
 
 # %% ../../../nbs/synth/motion/expressions.ipynb #7de00228
 VISEMES = dict(
-    rest={}, p=both(jawOpen=.04, mouthClose=.04, mouthPress_=.4, mouthRollLower=.12), f=both(jawOpen=.04, mouthRollLower=.5, mouthUpperUp_=.25),
+    rest={}, p=both(jawOpen=.04, mouthClose=.04, mouthPress_=.4, mouthRollLower=.12),
+    f=both(jawOpen=.04, mouthRollLower=.5, mouthUpperUp_=.25),
     th=both(jawOpen=.09, mouthLowerDown_=.2, mouthUpperUp_=.1, tongueOut=.5), t=both(jawOpen=.05, mouthLowerDown_=.2, mouthUpperUp_=.08),
     k=both(jawOpen=.08, mouthLowerDown_=.15, mouthUpperUp_=.08), ch=both(jawOpen=.04, mouthFunnel=.4, mouthPucker=.3, mouthUpperUp_=.15),
     s=both(jawOpen=.02, mouthStretch_=.3, mouthLowerDown_=.3, mouthUpperUp_=.12), l=both(jawOpen=.09, mouthLowerDown_=.15, tongueOut=.2),
@@ -213,7 +216,8 @@ def look_actions(gaze: np.ndarray,          # [..., 2] radians: left, up, relati
     left, up = np.moveaxis(gaze/(EYE_REACH + EYE_TURNS), -1, 0)
     a, p = np.zeros((*np.shape(left), 52)), lambda x: np.maximum(x, 0)
     for l, v in both(eyeLookUp_=p(up), eyeLookDown_=p(-up), eyeWide_=.85*p(up)).items(): a[..., AT[l]] = v
-    for l, v in dict(eyeLookOutLeft=p(left), eyeLookInRight=p(left), eyeLookInLeft=p(-left), eyeLookOutRight=p(-left)).items(): a[..., AT[l]] = v
+    for l, v in dict(eyeLookOutLeft=p(left), eyeLookInRight=p(left), eyeLookInLeft=p(-left), eyeLookOutRight=p(-left)).items():
+        a[..., AT[l]] = v
     return a
 
 # %% ../../../nbs/synth/motion/expressions.ipynb #31a435d6
@@ -222,7 +226,8 @@ EXPRESSION_KINDS = dict(emotion=.33, calm=.12, speech=.19, closed=.06, gaze=.08,
 def _units(g, units, low=.35, high=1.05): return sum((UNITS[u]*g.uniform(low, high) for u in units), np.zeros(52))
 
 def draw_emotion(g, low=.4, high=1.1):
-    often = np.array([dict(happy=5, happily_surprised=3, happily_disgusted=2, surprised=2).get(n, 1) for n in EMOTION_UNITS])      # people smile most
+    # people smile most
+    often = np.array([dict(happy=5, happily_surprised=3, happily_disgusted=2, surprised=2).get(n, 1) for n in EMOTION_UNITS])
     always, maybe = EMOTION_UNITS[list(EMOTION_UNITS)[g.choice(len(EMOTION_UNITS), p=often/often.sum())]]
     return _units(g, [*always, *(u for u, share in maybe.items() if g.random() < share)], low, high)*g.uniform(.75, 1.1)
 
@@ -252,15 +257,18 @@ def _odd(g):
     u = lambda **k: vector({n: v*g.uniform(.7, 1.05) for n, v in both(**k).items()})
     return _calm(g)*.6 + (
         u(cheekPuff=1.5, mouthPress_=.2, eyeWide_=.3), u(mouthPucker=1., mouthFunnel=.3), UNITS[28]*g.uniform(.6, 1.1),
-        u(tongueOut=1.2, jawOpen=.35, mouthLowerDown_=.4), u(**{"jaw" + side: 1., "mouth" + side: .7}), u(jawForward=1., mouthShrugLower=.4),
-        UNITS[27]*g.uniform(.7, 1.15) + _units(g, [25, (5, 43)[g.integers(2)]]), u(mouthShrugUpper=.8, mouthClose=.2, jawOpen=.25, mouthFunnel=.2))[which]
+        u(tongueOut=1.2, jawOpen=.35, mouthLowerDown_=.4), u(**{"jaw" + side: 1., "mouth" + side: .7}),
+        u(jawForward=1., mouthShrugLower=.4),
+        UNITS[27]*g.uniform(.7, 1.15) + _units(g, [25, (5, 43)[g.integers(2)]]),
+        u(mouthShrugUpper=.8, mouthClose=.2, jawOpen=.25, mouthFunnel=.2))[which]
 
 def sample_expression(g: np.random.Generator,
                       exaggeration=1.,         # more than 1 acts stronger, less than 1 weaker
                       kind=None,               # one of KINDS, or drawn
                      ) -> dict:                # {label: value} for the basis, settled
     "A face that somebody might make."
-    if kind is not None and kind not in EXPRESSION_KINDS: raise GPHMError(f"kind is {kind!r}; one of {', '.join(EXPRESSION_KINDS)} was expected")
+    if kind is not None and kind not in EXPRESSION_KINDS:
+        raise GPHMError(f"kind is {kind!r}; one of {', '.join(EXPRESSION_KINDS)} was expected")
     kind = kind or g.choice(list(EXPRESSION_KINDS), p=np.array(list(EXPRESSION_KINDS.values()))/sum(EXPRESSION_KINDS.values()))
     a = dict(emotion=draw_emotion, calm=_calm, speech=_speech, closed=_closed, gaze=_gaze, lopsided=_lopsided, odd=_odd)[kind](g)
     strong = g.uniform(1.15, 1.45) if g.random() < .15 else 1

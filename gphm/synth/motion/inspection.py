@@ -51,7 +51,7 @@ def sketch_head(basis: HeadBasis, v: Tensor, size=160, yaw=0., field=.25, target
 
 # %% ../../../nbs/synth/motion/inspection.ipynb #07beea38
 def penetration(basis: HeadBasis, v: Tensor # [B, V, 3] posed heads, metres
-               ) -> Tensor:                 # [4, B] metres: worst lid skin in an eyeball, worst lip behind teeth; least opening of lids, of lips
+               ) -> Tensor:                 # [4, B] metres: worst lid in an eyeball, worst lip behind teeth; least opening of lids, of lips
     "How deep what is soft lies inside what is solid. Behind teeth: the inner lip line against the front of a tooth at its side and height."
     skin, unit, eyes = basis.faces[basis.part == 0], lambda x: torch.nn.functional.normalize(x, dim=-1), []
     for k, name in enumerate(("eye_left", "eye_right")):

@@ -101,7 +101,8 @@ MOODS = {k: sum(UNITS[u]*w for u, w in units.items()) + vector(more) for k, (uni
     smirk=({14: .2}, dict(mouthSmileRight=.6, mouthSmileLeft=.1, mouthDimpleRight=.5, cheekSquintRight=.4, browOuterUpRight=.5)),
     mull=({1: .25}, dict(jawLeft=.6, mouthRight=.35, mouthPressLeft=.3))).items()}
 FRIENDLY = ("smile", "grin", "laugh", "smile")
-MIRROR = np.array([AT[l.replace("Left", "?").replace("Right", "Left").replace("?", "Right")] for l in ACTIONS])     # the same action on the other side
+# the same action on the other side
+MIRROR = np.array([AT[l.replace("Left", "?").replace("Right", "Left").replace("?", "Right")] for l in ACTIONS])
 LOWER = np.array([l.startswith(("mouth", "jaw", "cheekPuff", "tongue")) for l in ACTIONS])
 
 def _moods(g, t, seconds, test, speaking, style) -> tuple:
@@ -126,7 +127,8 @@ def _moods(g, t, seconds, test, speaking, style) -> tuple:
 # %% ../../../nbs/synth/motion/motion.ipynb #bdb1fc19
 HEAD_RANGE = np.radians([20., 35., 12.])         # largest pitch, yaw, roll of the head
 
-TOUR = ((0, 1, .2), (0, -1, -.2), (.9, .2, 0), (-.9, -.2, 0), (.3, .4, 1), (.2, -.4, -1), (-.6, .7, .3), (.5, -.7, -.2))    # shares of RANGE
+# shares of RANGE
+TOUR = ((0, 1, .2), (0, -1, -.2), (.9, .2, 0), (-.9, -.2, 0), (.3, .4, 1), (.2, -.4, -1), (-.6, .7, .3), (.5, -.7, -.2))
 
 def _path(t, starts, seconds, values):
     "Piecewise constant values [N, k] with minimum-jerk steps, [T, k]."
@@ -181,7 +183,8 @@ def _eyes(g, t, seconds, head, turns, speaking) -> tuple:
         way = g.choice(8, p=[.16, .12, .17, .09, .16, .09, .13, .08])*np.pi/4
         aim = np.zeros(2) if contact else ahead + size*np.array([np.cos(way), .8*np.sin(way)])
         until = now + (g.exponential(1.6) + .5 if contact else g.exponential(.7) + .25)
-        while now < until and now < seconds:                                                        # small jumps within one object of interest
+        # small jumps within one object of interest
+        while now < until and now < seconds:
             starts.append(now); aims.append(aim + np.radians(g.normal(0, (1.6, 1.1))))
             now = min(now + np.clip(np.exp(g.normal(-.7, .5)), .15, 2), until + 1e-6)
             soon = [s for s in turning if starts[-1] + .1 < s < now]

@@ -10,11 +10,12 @@ __all__ = ['GAZES', 'GAZE_REACH', 'LIDS', 'BROW_STRATA', 'MOUTHS', 'FACETS', 'SP
 import numpy as np
 
 from ...core.base import GPHMError, rng
-from .expressions import ACTIONS, AT, CONSONANTS, PAIRED, UNITS, VISEMES, VOWELS, draw_emotion, both, look_actions, settle, vector
+from .expressions import (ACTIONS, AT, CONSONANTS, PAIRED, UNITS, VISEMES, VOWELS, both, draw_emotion, look_actions,
+                                           settle, vector)
 
 # %% ../../../nbs/synth/motion/space.ipynb #43e099dc
-GAZES = {"ahead": None} | {n: np.radians(45*k) for k, n in enumerate(("left", "up_left", "up", "up_right", "right", "down_right",
-        "down", "down_left"))}
+_WAYS = ("left", "up_left", "up", "up_right", "right", "down_right", "down", "down_left")
+GAZES = {"ahead": None} | {way: np.radians(45*k) for k, way in enumerate(_WAYS)}      # radians from the left, counter-clockwise
 GAZE_REACH = np.radians([24., 17.])      # largest turn of the eyes in the head: sideways, up or down
 
 def _gaze(g, name):
@@ -67,8 +68,10 @@ def _teeth(g):
     return (_act(g, mouthUpperUp_=.8, mouthLowerDown_=.8, mouthStretch_=.6), _act(g, mouthUpperUp_=1., noseSneer_=1.1, cheekSquint_=.5),
             _act(g, mouthLowerDown_=1., mouthStretch_=.7, jawOpen=.1))[g.integers(3)]
 
-def _round(g): return (_act(g, mouthPucker=1.1, mouthFunnel=.3), _act(g, mouthFunnel=1.1, jawOpen=.35), _act(g, mouthFunnel=.8,
-        mouthPucker=.6, jawOpen=.15))[g.integers(3)]
+def _round(g):
+    "Puckered, a round O, or between the two."
+    return (_act(g, mouthPucker=1.1, mouthFunnel=.3), _act(g, mouthFunnel=1.1, jawOpen=.35),
+            _act(g, mouthFunnel=.8, mouthPucker=.6, jawOpen=.15))[g.integers(3)]
 
 def _lips(g):
     "Pressed, rolled in, one lip over the other."
@@ -87,16 +90,18 @@ def _one_side(g):
 def _jaw(g):
     "The jaw to one side or forwards, the lips closed or a little open."
     side = _sides(g)[0]
-    return _act(g, **({"jaw" + side: 1.1, "mouth" + side: .5*g.random()} if g.random() < .75 else dict(jawForward=1.,
-            mouthShrugLower=.3))) + vector(dict(jawOpen=g.choice([0, .15])))
+    sideways = g.random() < .75
+    actions = {"jaw" + side: 1.1, "mouth" + side: .5*g.random()} if sideways else dict(jawForward=1., mouthShrugLower=.3)
+    return _act(g, **actions) + vector(dict(jawOpen=g.choice([0, .15])))
 
 def _talk(g, names): return vector(VISEMES[str(g.choice(names))])*g.uniform(.75, 1.3)
 
 MOUTHS = dict(
     grin=lambda g: _act(g, .75, mouthSmile_=1.05, cheekSquint_=.8, mouthUpperUp_=.6, mouthLowerDown_=.5, jawOpen=.12),
     wide_open=lambda g: vector(dict(jawOpen=g.uniform(.5, 1))) + _act(g, 0, 1, mouthUpperUp_=.5, mouthLowerDown_=.6, mouthStretch_=.5),
-    smile=_smile, laugh=lambda g: _act(g, mouthSmile_=1.05, cheekSquint_=1., mouthUpperUp_=.5,
-            mouthLowerDown_=.4) + vector(dict(jawOpen=g.uniform(.25, .65))),
+    smile=_smile,
+    laugh=lambda g: (_act(g, mouthSmile_=1.05, cheekSquint_=1., mouthUpperUp_=.5, mouthLowerDown_=.4)
+                     + vector(dict(jawOpen=g.uniform(.25, .65)))),
     teeth=_teeth, vowel=lambda g: _talk(g, VOWELS), talk=lambda g: _talk(g, CONSONANTS), round=_round, lips=_lips,
     puff=lambda g: _act(g, cheekPuff=1.5, mouthPress_=.25, mouthPucker=.25*(g.random() < .5)),
     tongue=lambda g: vector(dict(tongueOut=g.uniform(.4, 1.1), jawOpen=g.uniform(.12, .4))) + _act(g, 0, 1, mouthLowerDown_=.5),
@@ -104,14 +109,14 @@ MOUTHS = dict(
     sad=lambda g: _act(g, mouthFrown_=1.1, mouthShrugLower=.7*(g.random() < .7), mouthLowerDown_=.3*(g.random() < .3)))
 
 # %% ../../../nbs/synth/motion/space.ipynb #700eb86c
-FACETS = dict(gaze=("ahead", *GAZES), lids=("open", "open", *LIDS), brows=tuple(BROW_STRATA),
-        mouth=tuple(MOUTHS))      # a pack of each; a name that stands twice is as often again
+# a pack of each; a name that stands twice is as often again
+FACETS = dict(gaze=("ahead", *GAZES), lids=("open", "open", *LIDS), brows=tuple(BROW_STRATA), mouth=tuple(MOUTHS))
 _MAKE = dict(gaze=_gaze, lids=lambda g, n: LIDS[n](g), brows=lambda g, n: BROW_STRATA[n](g), mouth=lambda g, n: MOUTHS[n](g))
 SPACE_KINDS = ("neutral", "mood", *(n for pack in FACETS.values() for n in dict.fromkeys(pack)))
-_QUIET = np.array([l.startswith(("eyeBlink", "eyeLook", "tongue", "jawOpen", "mouthClose", "mouthRoll",
-        "cheekPuff")) for l in ACTIONS])   # nothing is added to these
-_SIDE = np.array([l.endswith("Left") - 1.*l.endswith("Right") for l in ACTIONS])*[not l.startswith(("eyeBlink", "eyeLook",
-        "jaw")) and l not in ("mouthLeft", "mouthRight") for l in ACTIONS]
+_UNTOUCHED = ("eyeBlink", "eyeLook", "tongue", "jawOpen", "mouthClose", "mouthRoll", "cheekPuff")
+_QUIET = np.array([l.startswith(_UNTOUCHED) for l in ACTIONS])                                   # nothing is added to these
+_EVEN = [l.startswith(("eyeBlink", "eyeLook", "jaw")) or l in ("mouthLeft", "mouthRight") for l in ACTIONS]
+_SIDE = np.array([l.endswith("Left") - 1.*l.endswith("Right") for l in ACTIONS])*~np.array(_EVEN)   # 1 left, -1 right, 0 both alike
 
 def compose(g: np.random.Generator, gaze: str, lids: str, brows: str, mouth: str) -> np.ndarray:
     "Settled actions [52] of one face; a stratum of each facet is named."
@@ -131,11 +136,12 @@ def draw_expression(g: np.random.Generator,
     return compose(g, **{facet: kind if kind in FACETS[facet] else n for facet, n in names.items()})
 
 # %% ../../../nbs/synth/motion/space.ipynb #ed63ba98
-EVERYBODY = dict(mouth=("grin", "wide_open"), gaze=("ahead", "ahead"), lids=("open", "wide"), brows=("calm",
-        "raised"))      # frames 1 and 2 of all people
+# frames 1 and 2 of all people
+EVERYBODY = dict(mouth=("grin", "wide_open"), gaze=("ahead", "ahead"), lids=("open", "wide"), brows=("calm", "raised"))
 
 def strata_of(seed: int, person: int, index: int) -> dict:
-    "Stratum of each facet {gaze, lids, brows, mouth} of frame `index` >= 1: packs are dealt one after the other; frames 1 and 2 are everybody's."
+    """Stratum of each facet {gaze, lids, brows, mouth} of frame `index` >= 1: packs are dealt one after the other; frames 1 and 2 are
+    everybody's."""
     out, first = {}, EVERYBODY["mouth"]
     for facet, pack in FACETS.items():
         if index <= len(first): out[facet] = EVERYBODY[facet][index - 1]; continue
@@ -147,7 +153,8 @@ def strata_of(seed: int, person: int, index: int) -> dict:
     return out
 
 def space_expression(seed: int, person: int, index: int) -> tuple:
-    "Name and settled actions [52] of frame `index` of a person; 0 is neutral, 1 and 2 are the same for everybody, and any run of frames covers the space evenly."
+    """Name and settled actions [52] of frame `index` of a person; 0 is neutral, 1 and 2 are the same for everybody, and any run of frames
+    covers the space evenly."""
     if index == 0: return "neutral", np.zeros(len(ACTIONS))
     shared = index <= len(EVERYBODY["mouth"])
     name = f"all_{index:03d}" if shared else f"space_{person:03d}_{index:03d}"

@@ -39,6 +39,6 @@ def personal_style(g: np.random.Generator) -> MotionStyle:
     strength = np.exp(g.normal(0, .16, 52))[muscle]*(1 + side*g.normal(0, .05))*(1 + side*g.normal(0, .04, 52)[muscle])
     fixed = np.array([l.startswith(("eyeBlink", "eyeLook", "jaw", "mouthClose")) for l in ACTIONS])
     rest = sum(UNITS[u]*max(g.normal(-.02, .07), 0) for u in (1, 2, 4, 5, 7, 12, 14, 15, 17, 24))
-    return MotionStyle(np.where(fixed, 1, strength.clip(.6, 1.4)), rest, np.where(fixed, 0, g.uniform(0, .06, 52)[muscle]), g.uniform(.3, .7),
-                 np.clip(g.normal(17, 2), 13, 21), np.clip(g.normal(4.6, .4), 3.8, 5.5), np.clip(g.normal(1, .15), .7, 1.3), g.uniform(.1, .4),
-                 g.uniform(.25, .7), np.clip(g.normal(.95, .18), .6, 1.3))
+    return MotionStyle(np.where(fixed, 1, strength.clip(.6, 1.4)), rest, np.where(fixed, 0, g.uniform(0, .06, 52)[muscle]),
+                       g.uniform(.3, .7), np.clip(g.normal(17, 2), 13, 21), np.clip(g.normal(4.6, .4), 3.8, 5.5),
+                       np.clip(g.normal(1, .15), .7, 1.3), g.uniform(.1, .4), g.uniform(.25, .7), np.clip(g.normal(.95, .18), .6, 1.3))

@@ -31,7 +31,8 @@ class Rig:
     catch: int = 2         # how many of the first lamps are mirrored in the eyes
 
 STUDIO = Rig("studio", _unit([[.45, .62, .80], [-.75, .25, .60], [-.5, .55, -.85], [.75, .35, -.75]]),
-             np.array([[.78, .755, .71], [.17, .18, .20], [.30, .30, .31], [.22, .22, .22]]), np.array([.41, .42, .45]), np.array([.22, .205, .19]), np.array([0, 1., 0]))
+             np.array([[.78, .755, .71], [.17, .18, .20], [.30, .30, .31], [.22, .22, .22]]),
+             np.array([.41, .42, .45]), np.array([.22, .205, .19]), np.array([0, 1., 0]))
 WRAP = np.array([.50, .36, .30])
 RIG_KINDS = dict(studio=.22, flat=.12, side=.16, overcast=.14, sun=.14, window=.16, screen=.06)
 
@@ -64,17 +65,21 @@ def sample_rig(g: np.random.Generator, kind: str = "") -> Rig:
     kind = kind or str(g.choice(list(RIG_KINDS), p=list(RIG_KINDS.values())))
     if kind not in RIG_KINDS: raise GPHMError(f"unknown light {kind!r}; known are {', '.join(RIG_KINDS)}")
     side, grey = g.choice([-1, 1]), np.ones(3)
-    at = lambda yaw, pitch: np.array([np.sin(np.radians(yaw))*np.cos(np.radians(pitch)), np.sin(np.radians(pitch)), np.cos(np.radians(yaw))*np.cos(np.radians(pitch))])
+    at = lambda yaw, pitch: np.array([np.sin(np.radians(yaw))*np.cos(np.radians(pitch)), np.sin(np.radians(pitch)),
+                                      np.cos(np.radians(yaw))*np.cos(np.radians(pitch))])
     u, shadows, catch = g.uniform, 1, 2
     if kind == "studio":
-        lamps = [at(side*u(15, 55), u(15, 50)), at(-side*u(30, 70), u(-5, 30)), at(-side*u(130, 165), u(20, 50)), at(side*u(120, 160), u(10, 40))]
+        lamps = [at(side*u(15, 55), u(15, 50)), at(-side*u(30, 70), u(-5, 30)), at(-side*u(130, 165), u(20, 50)),
+                 at(side*u(120, 160), u(10, 40))]
         power = [tint(u(4800, 6500))*u(.6, .9), tint(u(5000, 7500))*u(.1, .35), grey*u(.1, .5), grey*u(.05, .35)]
         sky, ground = tint(u(5500, 8000))*u(.25, .5), grey*u(.12, .28)
     elif kind == "flat":
-        lamps, power = [at(u(-12, 12), u(-5, 20)), at(side*u(20, 35), u(0, 25))], [tint(u(4500, 7000))*u(.5, .7), tint(u(4500, 7000))*u(.2, .5)]
+        lamps = [at(u(-12, 12), u(-5, 20)), at(side*u(20, 35), u(0, 25))]
+        power = [tint(u(4500, 7000))*u(.5, .7), tint(u(4500, 7000))*u(.2, .5)]
         sky, ground, shadows = grey*u(.3, .5), grey*u(.25, .45), 0
     elif kind == "side":
-        lamps, power = [at(side*u(50, 95), u(0, 45)), at(-side*u(60, 150), u(0, 40))], [tint(u(3500, 6500))*u(.8, 1.1), tint(u(4000, 9000))*u(.02, .2)]
+        lamps = [at(side*u(50, 95), u(0, 45)), at(-side*u(60, 150), u(0, 40))]
+        power = [tint(u(3500, 6500))*u(.8, 1.1), tint(u(4000, 9000))*u(.02, .2)]
         sky, ground, catch = tint(u(5000, 9000))*u(.1, .25), grey*u(.06, .15), 1
     elif kind == "overcast":
         lamps, power = [at(u(-180, 180), u(55, 85))], [tint(u(6000, 7500))*u(.05, .25)]

@@ -44,8 +44,8 @@ def _texel(texture, u, v, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _light(albedo, gloss, n, view, tangent, ao, share, material, light, wrap, out):
-    """One sample's linear colour under light = (lamps, power, sky, ground, up, catch). `material` is 0 skin or cloth, 1 eye, 2 hair, whose strands shine across
-    their direction, 3 the inside of the mouth, 4 glass."""
+    """One sample's linear colour under light = (lamps, power, sky, ground, up, catch). `material` is 0 skin or cloth, 1 eye, 2 hair,
+    whose strands shine across their direction, 3 the inside of the mouth, 4 glass."""
     lamps, power, sky, ground, above, catch = light
     up = .5 + .5*(n[0]*above[0] + n[1]*above[1] + n[2]*above[2])
     for c in range(3): out[c] = albedo[c]*ao*(sky[c]*up + ground[c]*(1 - up))
@@ -76,7 +76,8 @@ def _light(albedo, gloss, n, view, tangent, ao, share, material, light, wrap, ou
 def shade_layer(mode, ids, bary, depth, faces, part, chart, v, normals, ao, tangents, texture, eye, inside_light, head_up,
                 light, maps, frames, wrap, colour, alpha, zbuffer, opening, facts):
     H, W = ids.shape
-    n, p, view, t, albedo, rgb, share = np.empty(3), np.empty(3), np.empty(3), np.zeros(3), np.empty(4), np.empty(3), np.empty(len(light[0]))
+    n, p, view, t = np.empty(3), np.empty(3), np.empty(3), np.zeros(3)
+    albedo, rgb, share = np.empty(4), np.empty(3), np.empty(len(light[0]))
     for y in range(H):
         for x in range(W):
             f = ids[y, x]
@@ -139,7 +140,8 @@ def shade_layer(mode, ids, bary, depth, faces, part, chart, v, normals, ao, tang
 def shade_wear(clear, ids, bary, depth, faces, label, v, normals, ao, coat, eye, light, maps, frames, wrap, colour, alpha, zbuffer, facts):
     "Opaque faces, or with `clear` glass. `coat` [N, 5] is linear RGB, gloss and alpha of the vertices, `label` [F] what a face is."
     H, W = ids.shape
-    n, p, view, t, albedo, rgb, share = np.empty(3), np.empty(3), np.empty(3), np.zeros(3), np.empty(5), np.empty(3), np.empty(len(light[0]))
+    n, p, view, t = np.empty(3), np.empty(3), np.empty(3), np.zeros(3)
+    albedo, rgb, share = np.empty(5), np.empty(3), np.empty(len(light[0]))
     for y in range(H):
         for x in range(W):
             f = ids[y, x]
@@ -170,7 +172,8 @@ def shade_wear(clear, ids, bary, depth, faces, label, v, normals, ao, coat, eye,
 # %% ../../../nbs/synth/render/shading.ipynb #22fc41c0
 @njit(cache=True, nogil=True, error_model="numpy")
 def develop(colour, alpha, ss):
-    """Samples to pixels: sRGB, weighted by a quadratic B-spline (ss samples thrice convolved: 1 3 3 1 for ss = 2), on white. Image [h, w, 3] and mask [h, w] u8."""
+    """Samples to pixels: sRGB, weighted by a quadratic B-spline (ss samples thrice convolved: 1 3 3 1 for ss = 2), on white. Image [h, w,
+    3] and mask [h, w] u8."""
     H, W = alpha.shape
     h, w = H//ss, W//ss
     taps = np.zeros(3*ss - 2)

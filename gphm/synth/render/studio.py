@@ -51,9 +51,10 @@ def prepare_subject(basis: HeadBasis, look: Look, neutral: np.ndarray, texture_s
     hair = make_hair(basis, look)
     if hair and wear: hair = under_hats(hair, wear)
     lm = basis.landmarks.numpy()
-    return StudioSubject(paint(basis, look, texture_size), layers, np.round(basis.ao.numpy()*outfit_shade(wear, T, shading_normals(T.astype(np.float64), faces)), 9),
-                  hair, fit_hair(hair, T, neutral) if hair else None, np.minimum(np.array(look.brows)*.5, .03), faces, shirt_thickness(basis, look),
-                  np.array([lm[61:64], lm[[67, 66, 65]]]), dress(basis, wear, T, neutral), neutral)
+    return StudioSubject(paint(basis, look, texture_size), layers,
+                         np.round(basis.ao.numpy()*outfit_shade(wear, T, shading_normals(T.astype(np.float64), faces)), 9), hair,
+                         fit_hair(hair, T, neutral) if hair else None, np.minimum(np.array(look.brows)*.5, .03), faces,
+                         shirt_thickness(basis, look), np.array([lm[61:64], lm[[67, 66, 65]]]), dress(basis, wear, T, neutral), neutral)
 
 def shirt_thickness(basis, look, cloth=.0045):
     "Metres by which cloth stands off the skin, per vertex."
@@ -90,8 +91,8 @@ def pose_subject(subject: StudioSubject,
         hair = in_order(subject.hair_rest, R) + t
         normals_of_hair = hair_normals(subject.hair, hair)
         tangents = in_order(subject.hair.strands, R)
-    return Posed(v, normals, hair, normals_of_hair, tangents, float(np.clip(.35 + gap/.016, .4, 1)), np.ascontiguousarray(np.asarray(R)[:, 1]),
-                 wear, wear_normals)
+    return Posed(v, normals, hair, normals_of_hair, tangents, float(np.clip(.35 + gap/.016, .4, 1)),
+                 np.ascontiguousarray(np.asarray(R)[:, 1]), wear, wear_normals)
 
 # %% ../../../nbs/synth/render/studio.ipynb #79443555
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -103,7 +104,9 @@ def split_by_side(h, faces, chart):
         xi, yi, xj, yj, xk, yk = h[i, 0]/h[i, 2], h[i, 1]/h[i, 2], h[j, 0]/h[j, 2], h[j, 1]/h[j, 2], h[k, 0]/h[k, 2], h[k, 1]/h[k, 2]
         inner[f] = (xj - xi)*(yk - yi) - (xk - xi)*(yj - yi) > 0
         count += inner[f]
-    F, C = (np.empty((count, 3), faces.dtype), np.empty((len(faces) - count, 3), faces.dtype)), (np.empty((count, 3, 2), chart.dtype), np.empty((len(faces) - count, 3, 2), chart.dtype))
+    rest = len(faces) - count
+    F = np.empty((count, 3), faces.dtype), np.empty((rest, 3), faces.dtype)
+    C = np.empty((count, 3, 2), chart.dtype), np.empty((rest, 3, 2), chart.dtype)
     a = b = 0
     for f in range(len(faces)):
         if inner[f]: F[0][a], C[0][a], a = faces[f], chart[f], a + 1
@@ -116,10 +119,11 @@ def shadows_of(subject: StudioSubject, posed: Posed, rig: Rig) -> Shadows:
     return cast_shadows(rig, [(posed.v, subject.layers[0][0])] + ([(posed.hair, subject.hair.faces)] if subject.hair is not None else [])
                 + ([(posed.wear, o.faces[~o.clear])] if o is not None else []))
 
-def render_subject(subject: StudioSubject, posed: Posed, world_to_camera, K, image_size, supersample=2, rig: Rig = STUDIO, shadows: Shadows = NO_SHADOWS,
-               truth=False) -> tuple:
-    """One picture: uint8 image [H, W, 3] on white and mask [H, W]. Camera as in gphm.geometry.camera, numpy or torch. With `truth` also depth [H, W] (metres along
-    the camera's axis, 0 where nothing is), normals [H, W, 3] (world) and part labels [H, W] (uint8, see LABELS) of the sample nearest to each pixel's centre."""
+def render_subject(subject: StudioSubject, posed: Posed, world_to_camera, K, image_size, supersample=2, rig: Rig = STUDIO,
+                   shadows: Shadows = NO_SHADOWS, truth=False) -> tuple:
+    """One picture: uint8 image [H, W, 3] on white and mask [H, W]. Camera as in gphm.geometry.camera, numpy or torch. With `truth` also
+    depth [H, W] (metres along the camera's axis, 0 where nothing is), normals [H, W, 3] (world) and part labels [H, W] (uint8, see
+    LABELS) of the sample nearest to each pixel's centre."""
     H, W = image_size[0]*supersample, image_size[1]*supersample
     E, K = np.asarray(world_to_camera, np.float64), np.asarray(K, np.float64)
     project = lambda p: in_order(in_order(p, E[:3, :3]) + E[:3, 3], K*[[supersample], [supersample], [1]])

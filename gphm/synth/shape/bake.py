@@ -126,7 +126,8 @@ def principal_phenotypes(model, rows, rank, people=3000, seed=0):
     values, U = np.linalg.eigh(root.T @ gram @ root)
     C = (root @ U[:, ::-1][:, :rank]).T @ D
     C /= np.linalg.norm(C, axis=1, keepdims=True)
-    C *= np.sqrt(C.shape[1])/10                                              # coefficients of about a decimetre's size: halves keep their bits
+    # coefficients of about a decimetre's size: halves keep their bits
+    C *= np.sqrt(C.shape[1])/10
     P = np.linalg.lstsq(C.T, D.T, rcond=None)[0].T
     offset = mean_w @ D - (mean_w @ P) @ C                                   # what the directions cannot express, at the mean person
     return kept, P, offset.reshape(-1, 3), C.reshape(rank, -1, 3)
@@ -146,7 +147,8 @@ def sky_visibility(v, faces, normals, directions=192, size=360):
         px = (p[:, :2] - lo)/(hi - lo).max()*(size - 3) + 1
         depth = _depth_points(px, p[:, 2], faces, size)
         x, y = px.astype(int).T
-        near = np.stack([depth[np.clip(y + dy, 0, size - 1), np.clip(x + dx, 0, size - 1)] for dy in (-1, 0, 1) for dx in (-1, 0, 1)]).max(0)
+        near = np.stack([depth[np.clip(y + dy, 0, size - 1), np.clip(x + dx, 0, size - 1)]
+                         for dy in (-1, 0, 1) for dx in (-1, 0, 1)]).max(0)
         cosine = np.clip(normals @ n, 0, None)
         seen += cosine*(p[:, 2] < near + .0025)
         total += cosine
@@ -197,7 +199,8 @@ def bone_weights(model, used, W, parts):
     index, weight = model.vertex_bone_indices.numpy(), model.vertex_bone_weights.numpy()
     w = np.stack([(weight*(index == model.bone_labels.index(b))).sum(1) for b in BONES], -1)
     w = np.concatenate([w, (W @ w).clip(0, 1)])[used]
-    return np.concatenate([w/np.maximum(w.sum(1, keepdims=True), 1), *(np.tile(np.eye(len(BONES))[BONES.index(bone)], (n, 1)) for n, bone in parts)])
+    return np.concatenate([w/np.maximum(w.sum(1, keepdims=True), 1),
+                           *(np.tile(np.eye(len(BONES))[BONES.index(bone)], (n, 1)) for n, bone in parts)])
 
 def mesh_normals(v, faces):
     "Unit normals [V, 3], averaged by area; counter-clockwise faces seen from outside."
@@ -223,16 +226,20 @@ def bake_head_basis(path, cache=None, rank=64, seed=0):
     faces, count, own = new[faces], len(used), own_parts(groups, body)
     rows = insert_parts(rows, own, body, used, W, len(BONES))
     for name, _, _, points, f, c in own:
-        faces, part, chart = np.concatenate([faces, f + count]), np.append(part, np.full(len(f), PARTS.index(name))), np.concatenate([chart, c[f]])
+        faces, chart = np.concatenate([faces, f + count]), np.concatenate([chart, c[f]])
+        part = np.append(part, np.full(len(f), PARTS.index(name)))
         count += len(points)
     base = (rows[0][0] + np.einsum("r,rpc->pc", neutral, rows[1]))[:count]
     ao = sky_visibility(base, faces[part != PARTS.index("lash")], mesh_normals(base, faces))
     out = dict(mean=rows[0][0].astype(np.float32), components=rows[1].astype(np.float16), locals=rows[2].astype(np.float16),
         actions=rows[3].astype(np.float16), products=model.stacked_phenotype_blend_shapes_mask[kept].numpy().astype(np.uint8),
-        projection=P.astype(np.float32), faces=faces.astype(np.uint16), part=part.astype(np.uint8), chart=np.round(chart*65535).astype(np.uint16),
-        landmarks=new[LANDMARKS].astype(np.uint16), ears=new[EAR_CANALS].astype(np.uint16), lids=new[np.array([LID_L, LID_R])].astype(np.uint16),
+        projection=P.astype(np.float32), faces=faces.astype(np.uint16), part=part.astype(np.uint8),
+        chart=np.round(chart*65535).astype(np.uint16),
+        landmarks=new[LANDMARKS].astype(np.uint16), ears=new[EAR_CANALS].astype(np.uint16),
+        lids=new[np.array([LID_L, LID_R])].astype(np.uint16),
         weights=np.round(bone_weights(model, used, W, [(len(o[3]), o[1]) for o in own])*255).astype(np.uint8),
         mirror=mirror_of(data, new, base, count).astype(np.uint16), ao=np.round(ao*255).astype(np.uint8), masks=atlas_masks(data),
-        body=used[used < len(body)].astype(np.uint16), local_labels=np.array([labels[i] for i in heads]), action_labels=np.array(model.facial_action_labels))
+        body=used[used < len(body)].astype(np.uint16), local_labels=np.array([labels[i] for i in heads]),
+        action_labels=np.array(model.facial_action_labels))
     with atomic_path(path) as tmp: np.savez_compressed(tmp, **out)
     return out

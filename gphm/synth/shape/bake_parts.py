@@ -75,8 +75,8 @@ def _fan(halved):
     return [(ring[0], ring[i], ring[i + 1]) for i in range(1, len(ring) - 1)]
 
 def refine(T, quads, charts, where, longest=.0075):
-    """Halve the edges longer than `longest` of quads [Q, 4] marked by `where` [Q]; T [N, 3], charts [Q, 4, 2]. Returns triangles [F, 3], the quad
-    of each [F], charts [F, 3, 2], and sparse W [M, N]: vertices from N on are W @ T."""
+    """Halve the edges longer than `longest` of quads [Q, 4] marked by `where` [Q]; T [N, 3], charts [Q, 4, 2]. Returns triangles [F, 3],
+    the quad of each [F], charts [F, 3, 2], and sparse W [M, N]: vertices from N on are W @ T."""
     import scipy.sparse as sp
     N, Q = len(T), len(quads)
     ends = np.stack([quads, np.roll(quads, -1, 1)], -1)                          # [Q, 4, 2] edges 01, 12, 23, 30
@@ -88,7 +88,8 @@ def refine(T, quads, charts, where, longest=.0075):
     A = sp.coo_matrix((np.ones(2*len(edges)), (edges.T.ravel(), edges[:, ::-1].T.ravel())), shape=(N, N)).tocsr()
     degree = np.maximum(np.asarray(A.sum(1)).ravel(), 1)
     delta = sp.diags(1/degree) @ A - sp.diags((np.asarray(A.sum(1)).ravel() > 0).astype(float))
-    pick = lambda index: sp.coo_matrix((np.full(index.size, 1/index.shape[1]), (np.repeat(np.arange(len(index)), index.shape[1]), index.ravel())),
+    pick = lambda index: sp.coo_matrix((np.full(index.size, 1/index.shape[1]),
+                                        (np.repeat(np.arange(len(index)), index.shape[1]), index.ravel())),
                                        shape=(len(index), N)).tocsr()
     whole = halve[which].all(1)
     middle, centre = pick(edges[halve]), pick(quads[whole])
@@ -109,11 +110,15 @@ def own_parts(groups, body):
     "Our teeth and eyeballs: a list of (part, bone, body vertices to follow, points, faces, atlas coordinates), decimetres."
     strip = lambda name: np.unique(groups[f"helper-{name}"]["face_vertex_indices"].numpy())
     teeth = [(f"teeth_{x}", "head", strip(f"{x}-teeth"), *teeth_arch(x == "upper")) for x in ("upper", "lower")]
-    return teeth + [(p, bone, strip(n), *eyeball(body[strip(n)])) for p, bone, n in (("eye_left", "eye.L", "l-eye"), ("eye_right", "eye.R", "r-eye"))]
+    return teeth + [(p, bone, strip(n), *eyeball(body[strip(n)]))
+                    for p, bone, n in (("eye_left", "eye.L", "l-eye"), ("eye_right", "eye.R", "r-eye"))]
 
 def insert_parts(rows, own, body, used, W, joints):
     "Refine `rows` (the mean first; the last `joints` points stay last) by W, cut them to `used`, and put our own parts before the joints."
-    move = lambda k, r, strip, points: (points/10 if k == 0 else 0) + follow(points/10, body[strip]/10, r[:, strip] - (body[strip]/10 if k == 0 else 0))
-    finer = lambda r: np.concatenate([r[:, :-joints], (W @ r[:, :-joints].transpose(1, 0, 2).reshape(W.shape[1], -1)).reshape(W.shape[0], -1, 3)
+    def move(k, r, strip, points):
+        still = k == 0                                     # the first row is the mean head, the others are changes of it
+        return (points/10 if still else 0) + follow(points/10, body[strip]/10, r[:, strip] - (body[strip]/10 if still else 0))
+    finer = lambda r: np.concatenate([r[:, :-joints],
+                                      (W @ r[:, :-joints].transpose(1, 0, 2).reshape(W.shape[1], -1)).reshape(W.shape[0], -1, 3)
                                       .transpose(1, 0, 2)], 1)[:, used]
     return [np.concatenate([finer(r), *(move(k, r, o[2], o[3]) for o in own), r[:, -joints:]], 1) for k, r in enumerate(rows)]

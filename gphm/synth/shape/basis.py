@@ -85,11 +85,13 @@ class HeadBasis:
     def from_file(cls, path) -> "HeadBasis":
         "A basis that `gphm.synth.shape.bake.bake_head_basis` wrote."
         try: d = dict(np.load(path))
-        except (OSError, ValueError) as e: raise GPHMError(f"{path} is not a head basis ({e}); bake it again with nbs/bake_basis.ipynb") from None
+        except (OSError, ValueError) as e:
+            raise GPHMError(f"{path} is not a head basis ({e}); bake it again with nbs/bake_basis.ipynb") from None
         f = lambda k, s=1: torch.tensor(d[k].astype(np.float32)*s)
         i = lambda k: torch.tensor(d[k].astype(np.int64))
         return cls(f("mean"), f("components"), f("locals").unflatten(0, (-1, 2)), f("actions"), f("products"), f("projection"),
-            i("faces"), i("part"), f("chart", 1/65535), i("landmarks"), i("ears"), i("lids"), f("weights", 1/255), i("mirror"), f("ao", 1/255),
+            i("faces"), i("part"), f("chart", 1/65535), i("landmarks"), i("ears"), i("lids"),
+            f("weights", 1/255), i("mirror"), f("ao", 1/255),
             d["masks"], tuple(map(str, d["local_labels"])), tuple(map(str, d["action_labels"])))
 
     @property
@@ -124,8 +126,8 @@ def _rows(basis: HeadBasis) -> tuple:
     return tuple(x.double().reshape(-1, basis.mean.numel()) for x in (basis.components, basis.locals, basis.actions))
 
 def rest(basis: HeadBasis, phenotypes=None, locals=None, actions=None) -> Tensor:
-    """Rest shape [B, P, 3] (vertices, then the six joints), metres, origin between the ear canals. Sums are float64 and rounded once, so that
-    machines that add in another order give the same bits."""
+    """Rest shape [B, P, 3] (vertices, then the six joints), metres, origin between the ear canals. Sums are float64 and rounded once, so
+    that machines that add in another order give the same bits."""
     c, l, a = basis.phenotype_coefficients(phenotypes), basis.encode(locals, basis.local_labels), basis.encode(actions, basis.action_labels)
     components, changes, motions = _rows(basis)
     out = c.double() @ components
@@ -170,14 +172,16 @@ def head_length(basis: HeadBasis, v: Tensor) -> Tensor:
 
 # %% ../../../nbs/synth/shape/basis.ipynb #5cb57cc0
 EXCLUDED = ("head-trans", "head-angle", "head-age", "neck-trans", "neck-scale-vert", "mouth-trans-out", "nose-trans-out")
-HARDLY_VARY = ("forehead-nubian-incr", "forehead-scale-vert-incr", "head-scale-vert-incr", "head-back-scale-depth-incr", "head-scale-depth-incr",
-    "head-scale-horiz-incr", "chin-height-incr", "ear-shape-triangle", "ear-trans-up", "ear-flap-incr", "ear-wing-incr", "ear-rot-forward",
-    "ear-trans-forward", "ear-lobe-incr", "ear-scale-incr", "eyebrows-trans-forward", "forehead-trans-forward", "nose-point-up",
-    "nose-scale-depth-incr", "nose-nostrils-angle-up", "chin-prognathism-incr", "chin-prominent-incr", "neck-double-incr",
-    "neck-scale-depth-incr", "neck-back-scale-depth-incr", "neck-scale-horiz-incr", "mouth-trans-up", "mouth-trans-forward",
-    "mouth-laugh-lines-out", "eye-trans-out", "eye-scale-incr", "eye-push1-out", "eye-push2-out")
+HARDLY_VARY = ("forehead-nubian-incr", "forehead-scale-vert-incr", "head-scale-vert-incr", "head-back-scale-depth-incr",
+               "head-scale-depth-incr", "head-scale-horiz-incr", "chin-height-incr", "ear-shape-triangle", "ear-trans-up", "ear-flap-incr",
+               "ear-wing-incr", "ear-rot-forward", "ear-trans-forward", "ear-lobe-incr", "ear-scale-incr", "eyebrows-trans-forward",
+               "forehead-trans-forward", "nose-point-up", "nose-scale-depth-incr", "nose-nostrils-angle-up", "chin-prognathism-incr",
+               "chin-prominent-incr", "neck-double-incr", "neck-scale-depth-incr", "neck-back-scale-depth-incr", "neck-scale-horiz-incr",
+               "mouth-trans-up", "mouth-trans-forward", "mouth-laugh-lines-out", "eye-trans-out", "eye-scale-incr", "eye-push1-out",
+               "eye-push2-out")
 
-VARIATION = {"nose": 1.6, "eye-scale": 1.3, "eye-push": 1.3, "eye-trans": 2.8, "eye-": 2., "eyebrows": 1.7, "mouth": 1.5, "chin": 1.7, "cheek": 1.8, "forehead": 1.3}
+VARIATION = {"nose": 1.6, "eye-scale": 1.3, "eye-push": 1.3, "eye-trans": 2.8, "eye-": 2.,
+             "eyebrows": 1.7, "mouth": 1.5, "chin": 1.7, "cheek": 1.8, "forehead": 1.3}
 
 def _family_factors(basis, g, count, spread):
     "Factors [count, L]: some people have a nose to remember, others a mouth; the mean square is 1."
@@ -199,10 +203,12 @@ class Variety:
     weight: tuple         # range of the phenotype
     mixed: float          # concentration of the three ancestries; small: mostly one
 
-VARIETY = dict(usual=Variety(.25, .03, 0., (.2, .85), .4), wide=Variety(.31, .09, .35, (.08, .97), .25), widest=Variety(.40, .12, .45, (.05, 1.), .2))
+VARIETY = dict(usual=Variety(.25, .03, 0., (.2, .85), .4), wide=Variety(.31, .09, .35, (.08, .97), .25),
+               widest=Variety(.40, .12, .45, (.05, 1.), .2))
 
 def sample_shapes(basis: HeadBasis, g: np.random.Generator, count: int, std=None, variety="usual") -> tuple:
-    "Draw `count` adults: phenotypes [count, 9] and local changes [count, L] (tensors, order of PHENOTYPES and `local_labels`); `variety` is a key of VARIETY."
+    """Draw `count` adults: phenotypes [count, 9] and local changes [count, L] (tensors, order of PHENOTYPES and `local_labels`);
+    `variety` is a key of VARIETY."""
     if variety not in VARIETY: raise GPHMError(f"variety is {variety!r}; one of {', '.join(VARIETY)} was expected")
     how = VARIETY[variety]
     u = lambda lo, hi: g.uniform(lo, hi, count)

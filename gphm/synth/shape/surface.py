@@ -17,8 +17,9 @@ from ..motion.expressions import gaze_of
 from ..person import Person
 
 # %% ../../../nbs/synth/shape/surface.ipynb #aa8858f5
+# how many of each region; fewer where the mesh has fewer
 POINTS = dict(lids=380, lips=420, brows=220, nose=340, cheeks=420, jaw=380, forehead=120, ears=80, scalp=200, neck=120,
-              eye_left=130, eye_right=130, teeth_upper=120, teeth_lower=120, tongue=100)       # of each region; fewer where the mesh has fewer
+              eye_left=130, eye_right=130, teeth_upper=120, teeth_lower=120, tongue=100)
 SURFACE_REGIONS = tuple(POINTS)
 
 def regions_of(basis: HeadBasis) -> np.ndarray:
@@ -26,20 +27,20 @@ def regions_of(basis: HeadBasis) -> np.ndarray:
     T, lm = basis.vertices()[0].double().numpy(), basis.landmarks.numpy()
     uv = np.zeros((basis.count, 2)); uv[basis.faces.numpy().ravel()] = basis.chart.numpy().reshape(-1, 2)
     n = basis.masks.shape[0]
-    lips, lids, ears = (map_coordinates(basis.masks[..., k].astype(float), [uv[:, 1]*n - .5, uv[:, 0]*n - .5],
-            order=1) > 60 for k in range(3))
+    at = [uv[:, 1]*n - .5, uv[:, 0]*n - .5]
+    lips, lids, ears = (map_coordinates(basis.masks[..., k].astype(float), at, order=1) > 60 for k in range(3))
     near = lambda points, metres: np.linalg.norm(T[:, None] - T[points], axis=-1).min(1) < metres
     skin, chin, brow = np.isin(np.arange(basis.count), basis.vertices_of("skin").numpy()), T[lm[8]], T[lm[17:27], 1].mean()
     w, front = basis.weights[:, 3].numpy(), T[:, 2] > .03
     below = T[:, 1] < T[lm[48], 1] - .012                                  # of the corners of the mouth
+    places = dict(neck=(w < .6) & (T[:, 1] > chin[1] - .10),                # a later one takes from those before
+                  scalp=(w >= .6) & ((T[:, 1] > 0) | ((T[:, 2] < -.02) & (T[:, 1] > -.05))),
+                  cheeks=front & (w >= .6) & (T[:, 1] < brow),
+                  forehead=front & (T[:, 1] >= brow) & (T[:, 1] < brow + .05),
+                  jaw=(w >= .3) & ((front & below) | near(lm[3:14], .015)),
+                  nose=front & near(lm[27:36], .014), brows=near(lm[17:27], .010), ears=ears, lids=lids, lips=lips)
     out = np.full(basis.count, -1)
-    for name, here in (("neck", (w < .6) & (T[:, 1] > chin[1] - .10)), ("scalp", (w >= .6) & ((T[:, 1] > 0) | ((T[:,
-            2] < -.02) & (T[:, 1] > -.05)))), ("cheeks", front & (w >= .6) & (T[:, 1] < brow)),
-                       ("forehead", front & (T[:, 1] >= brow) & (T[:, 1] < brow + .05)), ("jaw",
-                               (w >= .3) & ((front & below) | near(lm[3:14], .015))),
-                       ("nose", front & near(lm[27:36], .014)), ("brows", near(lm[17:27], .010)), ("ears", ears), ("lids",
-                               lids), ("lips", lips)):
-        out[skin & here] = SURFACE_REGIONS.index(name)
+    for name, here in places.items(): out[skin & here] = SURFACE_REGIONS.index(name)
     for name in SURFACE_REGIONS[-5:]: out[basis.vertices_of(name).numpy()] = SURFACE_REGIONS.index(name)
     return out
 
@@ -71,5 +72,4 @@ def surface_of(basis: HeadBasis, person: Person, actions: np.ndarray # [F, 52] f
     length = float(basis.head_length(neutral)[0])
     moved = torch.cat([rest(a[None])[:, ids] for a in torch.as_tensor(np.asarray(actions), dtype=torch.float32)])
     return dict(neutral=(neutral[0, ids]/length).numpy(), motion=((moved - neutral[:, ids])/length).numpy().astype(np.float16),
-            region=region,
-                names=np.array(SURFACE_REGIONS), ids=ids.astype(np.int32))
+                region=region, names=np.array(SURFACE_REGIONS), ids=ids.astype(np.int32))

@@ -13,11 +13,13 @@ from numba import njit
 
 # %% ../../../nbs/synth/skin/colour.ipynb #769897c3
 NM = np.arange(400., 701, 10)   # wavelengths of all tables
-DAYLIGHT = np.array([83, 91, 93, 87, 105, 117, 118, 115, 116, 109, 109, 108, 105, 108, 104, 104, 100, 96, 96, 89, 90, 90, 88, 83, 84, 80, 80, 82, 78, 70, 72.])
-HBO2 = np.array([266232, 466840, 480360, 246072, 102580, 62816, 44480, 33209, 26629, 23684, 20933, 20035, 24202, 39957, 53236, 43016, 32613, 44496, 50104, 14401,
+DAYLIGHT = np.array([83, 91, 93, 87, 105, 117, 118, 115, 116, 109, 109, 108, 105, 108, 104,
+                     104, 100, 96, 96, 89, 90, 90, 88, 83, 84, 80, 80, 82, 78, 70, 72.])
+HBO2 = np.array([266232, 466840, 480360, 246072, 102580, 62816, 44480, 33209, 26629, 23684,
+                 20933, 20035, 24202, 39957, 53236, 43016, 32613, 44496, 50104, 14401,
                  3200, 1506, 942, 610, 442, 368, 320, 294, 278, 276, 290.])                       # molar extinction, 1/(cm M)
-HB = np.array([223296, 303956, 407560, 528600, 413280, 103292, 23389, 16156, 14550, 16684, 20862, 25774, 31590, 39036, 46592, 53412, 53788, 45072, 37020, 28324,
-               14677, 9444, 6510, 5149, 4345, 3750, 3227, 2795, 2408, 2052, 1794.])
+HB = np.array([223296, 303956, 407560, 528600, 413280, 103292, 23389, 16156, 14550, 16684, 20862, 25774, 31590, 39036, 46592, 53412, 53788,
+               45072, 37020, 28324, 14677, 9444, 6510, 5149, 4345, 3750, 3227, 2795, 2408, 2052, 1794.])
 
 def spectrum_to_linear(r):
     "Linear sRGB [..., 3] of reflectances [..., 31] in daylight (D65); white is 1. Colour matching as fitted by Wyman et al. (2013)."
@@ -36,7 +38,8 @@ def skin_reflectance(melanin, blood, oxygen=.75, eumelanin=.85, epidermis=.06):
     bare = .0244 + 8.53*np.exp(-(NM - 154)/66.2)
     pigment = eumelanin*6.6e10*NM**-3.33 + (1 - eumelanin)*2.9e14*NM**-4.75
     haemoglobin = .2303*150/64500*(oxygen*HBO2 + (1 - oxygen)*HB)                     # whole blood, 150 g/l
-    t = (1 + 2*epidermis*(m*pigment + (1 - m)*bare))**-1.5                            # 2/3 of 3 d mu: there and back, half as long again because oblique
+    # 2/3 of 3 d mu: there and back, half as long again because oblique
+    t = (1 + 2*epidermis*(m*pigment + (1 - m)*bare))**-1.5
     absorbed, scattered = b*haemoglobin + (1 - b)*bare, 4.6*(NM/500)**-1.421
     lost, k = absorbed/(absorbed + scattered), 2.8                                    # k: internal reflection at n = 1.38
     return t*(1 - lost)/(1 + 2*k*lost + (1 + 2*k/3)*np.sqrt(3*lost)) + .03*(1 - t**.5)

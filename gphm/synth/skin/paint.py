@@ -33,15 +33,18 @@ def zones(p):
     x, y, z = np.abs(p[:, 0]), p[:, 1], p[:, 2]
     front = smoothstep(.02, .05, z)
     bump = lambda cx, cy, sx, sy: np.exp(-((x - cx)/sx)**2 - ((y - cy)/sy)**2)*front
-    return dict(front=front, cheek=bump(.044, -.004, .019, .019), nose=np.exp(-(x/.018)**2 - ((y + .008)/.015)**2)*smoothstep(.088, .108, z),
-                forehead=np.exp(-(x/.055)**2 - ((y - .078)/.022)**2)*front, chin=bump(0, -.075, .020, .013), under=bump(.030, .0145, .0135, .0062),
+    return dict(front=front, cheek=bump(.044, -.004, .019, .019),
+                nose=np.exp(-(x/.018)**2 - ((y + .008)/.015)**2)*smoothstep(.088, .108, z),
+                forehead=np.exp(-(x/.055)**2 - ((y - .078)/.022)**2)*front, chin=bump(0, -.075, .020, .013),
+                under=bump(.030, .0145, .0135, .0062),
                 inner=bump(.0165, .022, .006, .010), mouth=bump(0, -.042, .036, .026), wing=bump(.0155, -.019, .005, .008))
 
 def pigments(p, z, ears, lids, lips, basis, look, size):
     "Melanin and blood fractions [N] of skin, before lips."
     s, h = look.seed % 101, .35 + .65*(1 - .6*look.makeup)                     # foundation hides half of it
     patch, fine, grain = noise(p, 38, 3, s), noise(p, 260, 2, s + 7), noise(p, 900, 1, s + 3)
-    m = 1 + h*(.10*patch + .05*fine + .06*grain + .20*z["forehead"] + .14*z["mouth"] - .10*z["cheek"]) + .30*look.tired*(z["under"] + .8*z["inner"]) + .15*lids
+    m = (1 + h*(.10*patch + .05*fine + .06*grain + .20*z["forehead"] + .14*z["mouth"] - .10*z["cheek"])
+         + .30*look.tired*(z["under"] + .8*z["inner"]) + .15*lids)
     b = 1 + h*(.22*noise(p, 55, 3, s + 19) + .16*noise(p, 420, 2, s + 29))
     b = b + look.blush*(.65*z["cheek"] + .75*z["nose"] + .9*ears + .30*z["chin"] + .2*z["forehead"] + .6*z["wing"])
     b = b + .9*look.tired*z["under"] + 1.0*z["inner"] + .9*lids - .25*z["mouth"]
@@ -89,10 +92,11 @@ def paint_skin(p, masks, basis, look, size):
     margin = np.minimum(np.array(look.brows)*.6, .03) + .12*np.array(look.skin)
     corner = np.exp(-((p - [.0172, .0255, .0885])**2/.0022**2).sum(1)) + np.exp(-((p - [-.0172, .0255, .0885])**2/.0022**2).sum(1))
     c = mix(c, skin_rgb(look.melanin*.3, .05, .98), .8*corner)                                # the pink inner corners
-    c = mix(mix(c, margin*(1 - .6*look.makeup), (.50 + .4*look.makeup)*np.exp(-(upper/.0012)**2)), margin + .3*np.array(look.skin)*[1.3, .8, .8],
-            (.25 + .3*look.makeup)*np.exp(-(lower/.0011)**2))
+    c = mix(mix(c, margin*(1 - .6*look.makeup), (.50 + .4*look.makeup)*np.exp(-(upper/.0012)**2)),
+            margin + .3*np.array(look.skin)*[1.3, .8, .8], (.25 + .3*look.makeup)*np.exp(-(lower/.0011)**2))
     c, grows = paint_hairs(c, p, masks, rim, basis, look, size)
-    gloss = .20 + .10*z["nose"] + .08*z["forehead"] + .04*z["chin"] + .05*noise(p, 500, 2, s) + .35*rim - .12*grows*(look.style != "bald") - .06*look.makeup
+    gloss = (.20 + .10*z["nose"] + .08*z["forehead"] + .04*z["chin"] + .05*noise(p, 500, 2, s)
+             + .35*rim - .12*grows*(look.style != "bald") - .06*look.makeup)
     return c, (gloss*(1 - .5*smoothstep(0, .3, ears))).clip(.02, 1), relief + groove
 
 # %% ../../../nbs/synth/skin/paint.ipynb #8200af4f
@@ -116,7 +120,8 @@ def paint_hairs(c, p, masks, rim, basis, look, size):
         jaw, lip, chin, every = (w*bare[k] for w in beard(p[k], look))
         shadow = np.array(look.beard_hair)*(1 - look.grey) + look.grey*white*.6
         under = np.maximum(np.maximum(jaw*look.beard, chin*look.goatee), lip*look.moustache)
-        c[k] = mix(c[k], .5*shadow + .25*c[k]*[.8, 1, 1.15], .30*look.stubble*every*(1 - .5*look.grey))         # below the surface hair looks bluish
+        # below the surface hair looks bluish
+        c[k] = mix(c[k], .5*shadow + .25*c[k]*[.8, 1, 1.15], .30*look.stubble*every*(1 - .5*look.grey))
         c[k] = mix(c[k], .75*shadow + .12*c[k], .60*under.clip(0, 1))
         c = lay(c, strands, index, look.beard_hair, white)
     strands = np.zeros((2, size, size), np.float32)
@@ -159,16 +164,19 @@ def paint_eye(q, look):
     collar = smoothstep(.10, .0, np.abs(x - .34 - .08*ring(4, 0, 2, 9)))
     inner = smoothstep(.50, .22, x + .12*ring(5, 0, 1, 3))
     colour = np.array(look.iris)
-    iris = mix(colour*(1.12 + .55*fibre)[:, None]*(1 + .35*collar)[:, None], (.5*colour + .5*np.array([.13, .075, .03]))*(1 + .6*fibre)[:, None], .55*inner)
+    iris = mix(colour*(1.12 + .55*fibre)[:, None]*(1 + .35*collar)[:, None],
+               (.5*colour + .5*np.array([.13, .075, .03]))*(1 + .6*fibre)[:, None], .55*inner)
     iris = iris*(1 - .6*smoothstep(.35, .75, ring(4, .10, 2, 13))*(x > .35))[:, None]     # crypts
     iris = mix(iris, colour*.16, smoothstep(.70, 1.0, x)*.92)
-    return mix(mix(white, iris, smoothstep(R + 1.4, R - 1.0, r)), [.004, .004, .004], smoothstep(P + .9, P - .7, r + .35*ring(6, 0, 1, 21))).clip(0, 1)
+    return mix(mix(white, iris, smoothstep(R + 1.4, R - 1.0, r)), [.004, .004, .004],
+               smoothstep(P + .9, P - .7, r + .35*ring(6, 0, 1, 21))).clip(0, 1)
 
 # %% ../../../nbs/synth/skin/paint.ipynb #ce48fa7b
 def paint_teeth(chart, box, upper, look):
     "Teeth along an arch: `chart` [N, 2] inside the `box` (x, y, width, height) of the atlas; gums on top, dark gaps."
     s, h = (chart[:, 0] - box[0])/box[2]*2 - 1, (chart[:, 1] - box[1])/box[3]
-    edges = np.array([0, .078, .142, .205, .27, .335, .43, .53, .63, .75]) if upper else np.array([0, .056, .114, .180, .25, .325, .42, .53, .64, .75])
+    edges = np.array([0, .078, .142, .205, .27, .335, .43, .53, .63, .75] if upper
+                     else [0, .056, .114, .180, .25, .325, .42, .53, .64, .75])
     near = np.abs(s)[:, None] - edges
     nearest, which = np.abs(near).min(1), (near > 0).sum(1)
     tone = noise(np.stack([np.sign(s)*which*3.7, 0*s, 0*s], -1), seed=look.seed % 41)
@@ -180,14 +188,16 @@ def paint_teeth(chart, box, upper, look):
     c = c*(1 - np.outer(.5*gap, [.8, 1, 1]))
     neck = (.40 if upper else .50) + .06*np.cos(nearest*40)
     gum = np.array([.38, .13, .12])*(1 + .08*noise(np.stack([s*60, h*8, 0*s], -1)))[:, None]*(.55 + .45*(1 - min(look.melanin, .3)/.3*.6))
-    return mix(mix(c, [.40, .28, .18], .5*smoothstep(neck + .14, neck + .02, h)), gum, smoothstep(neck + .04, neck - .04, h))*(1 - .25*smoothstep(.6, 1, np.abs(s)))[:, None]
+    return mix(mix(c, [.40, .28, .18], .5*smoothstep(neck + .14, neck + .02, h)), gum,
+               smoothstep(neck + .04, neck - .04, h))*(1 - .25*smoothstep(.6, 1, np.abs(s)))[:, None]
 
 def paint_mouth(p, tongue, look):
     "Inside of the mouth at p [N, 3]: wet red, darker with depth; `tongue` [N] bool has papillae and a furrow."
     depth = np.clip((.100 - p[:, 2])/.05, 0, 1)
     c = np.array([.27, .075, .07])*(1 + .12*noise(p, 300, 3))[:, None]*((1 - .94*depth)[:, None])
     furrow = np.exp(-(p[:, 0]/.0011)**2)
-    top = np.array([.40, .17, .155])*(1 + .10*noise(p, 1500, 1, 5.) + .08*noise(p, 500, 2, 9.) - .18*furrow)[:, None]*(1 - .80*np.clip((.094 - p[:, 2])/.06, 0, 1))[:, None]
+    uneven = 1 + .10*noise(p, 1500, 1, 5.) + .08*noise(p, 500, 2, 9.) - .18*furrow
+    top = np.array([.40, .17, .155])*uneven[:, None]*(1 - .80*np.clip((.094 - p[:, 2])/.06, 0, 1))[:, None]
     c = np.where(tongue[:, None], top, c)
     return mix(c, np.array(look.lips)*.75, smoothstep(.010, 0, .1035 - p[:, 2])*~tongue)
 
@@ -195,7 +205,8 @@ def paint_mouth(p, tongue, look):
 TEETH = dict(teeth_upper=(.005, .83, .60, .06), teeth_lower=(.005, .91, .60, .06))
 
 def paint(basis: HeadBasis, look: Look, size=1024, relief=False):
-    "The person's texture [size, size, 4] float32: linear RGB and gloss in [0, 1]; with `relief` also the skin's height [size, size], metres."
+    """The person's texture [size, size, 4] float32: linear RGB and gloss in [0, 1]; with `relief` also the skin's height [size, size],
+    metres."""
     a = atlas_of(basis, size)
     c, gloss, height = np.full((len(a.index), 3), .3), np.full(len(a.index), .2), np.zeros(len(a.index), np.float32)
     at = lambda *names: np.flatnonzero(np.isin(a.part, [PARTS.index(n) for n in names]))
