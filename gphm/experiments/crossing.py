@@ -54,7 +54,7 @@ def drive_all(avatar: Avatar, truth: FrameSet, driver: FrameSet) -> dict: # how 
     "The avatar under each of DRIVERS, in the truth's place."
     if truth.frame_names != driver.frame_names:
         raise GPHMError(f"the truth has the frames {truth.frame_names[0]}…{truth.frame_names[-1]}, "
-                        f"the driver {driver.frame_names[0]}…{driver.frame_names[-1]}; the same moments were expected")
+                        f"the driver {driver.frame_names[0]}…{driver.frame_names[-1]}; the same frames were expected")
     codes = {how: driven_codes(avatar, truth, driver, how) for how in DRIVERS}
     return {how: (reenact(avatar, truth, progress=False, codes=c), c) for how, c in codes.items()}
 

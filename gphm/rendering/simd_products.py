@@ -118,7 +118,7 @@ PIXEL_MONOMIALS = np.zeros((LANES, LANES), np.float32)
 PIXEL_MONOMIALS[:, :6] = np.stack([np.ones(LANES), LANE_X, LANE_Y, LANE_X*LANE_X, LANE_X*LANE_Y, LANE_Y*LANE_Y], -1)
 
 def make_moments(n):
-    "The moments of `n` Gaussians: out[(k0+k)*16 + j] = sum_p q[(k0+k)*16 + p] MONOMIALS[p, j]."
+    "The moments of `n` Gaussians: out[(k0+k)*16 + j] = sum_p q[(k0+k)*16 + p] PIXEL_MONOMIALS[p, j]."
     @intrinsic
     def moments(typing, q, k0, out):
         def emit(context, b, signature, args):

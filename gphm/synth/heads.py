@@ -61,7 +61,7 @@ def render_head_frame(seed: int, number: int, index: int, cameras: dict, supersa
                 | (dict(zip(("depth", "normals", "labels"), (np.stack(x) for x in list(zip(*pictures))[2:]))) if maps else {}))
 
 def face_portrait(subject, v, R, t, camera: Camera, size: int, rig: Rig, supersample=2) -> np.ndarray:
-    "Face crop [size, size, 3] u8 of a sitter with world vertices v [V, 3] and the skull's motion R, t."
+    "Face crop [size, size, 3] u8 of a studio subject with world vertices v [V, 3] and the skull's motion R, t."
     x0, y0, x1, y1 = face_box(project(torch.tensor(v[HeadBasis.load().landmarks.numpy()]).double(),
                                       camera.world_to_camera.double(), camera.K.double())[0])
     c = camera.crop(x0, y0, x1 - x0, y1 - y0)
@@ -71,7 +71,7 @@ def face_portrait(subject, v, R, t, camera: Camera, size: int, rig: Rig, supersa
     return render_subject(subject, posed, c.world_to_camera, c.K, c.image_size, supersample, rig, shadows_of(subject, posed, rig))[0]
 
 def donor_of(g: np.random.Generator, number: int, donors: int, own=False) -> int:
-    "The number of a person who lends subject `number` a face: one of `donors` that all subjects share, or of the subject's own."
+    "The number of a donor identity for subject `number`: one of `donors` that all subjects share, or of the subject's own."
     return 1000 + own*donors*number + int(g.integers(donors))
 
 def condition(seed: int, number: int, index: int, k: int, donors: int, resolution: int, supersample=2,

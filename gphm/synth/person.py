@@ -65,7 +65,7 @@ class Person:
     phenotype: torch.Tensor   # [1, 9]
     local: torch.Tensor       # [1, L]
     look: Look
-    wear: tuple               # kinds, see heads_wear.KINDS
+    wear: tuple               # kinds, see `synth.clothing.wear.WEAR_KINDS`
 
 # of an average face; metres, metres, metres, share
 AVERAGE_BROWS = dict(brow_thickness=.0046, brow_height=0., brow_arch=.0003, brow_density=.85)
@@ -100,7 +100,7 @@ def prepare_person(basis: HeadBasis, person: Person, seed: int, texture_size: in
 
 @functools.lru_cache(maxsize=40)
 def subject_of(seed: int, number: int, texture_size: int, population: Population = USUAL):
-    "The person, the sitter, and the neutral head length (metres)."
+    "The person, what the studio renders of it (`StudioSubject`), and the neutral head length (metres)."
     basis = HeadBasis.load()
     person = make_person(basis, seed, number, population)
     length = float(basis.head_length(basis.vertices(person.phenotype, person.local))[0])

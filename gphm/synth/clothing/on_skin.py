@@ -91,7 +91,7 @@ def toward(theta, polar): return np.stack([np.sin(polar)*np.sin(theta), np.cos(p
 
 @functools.lru_cache(maxsize=2)
 def skull_radius(basis: HeadBasis):
-    "Distance [97, 70] of the head without its ears from CENTRE, over THETA and POLAR (0 at the crown)."
+    "Distance [97, 70] of the head without its ears from HAT_CENTRE, over THETA and POLAR (0 at the crown)."
     s = regions(basis)
     r = cast_rays(HAT_CENTRE, toward(THETA[:, None], POLAR[None]), s["T"], s["bare"])
     for row in r.T: # a missing ear is bridged from before to behind

@@ -53,8 +53,8 @@ def wear_shade(wear: Wear, points, normals) -> np.ndarray:
 WEAR_KINDS = tuple(f"glasses_{k}" for k in FRAMES) + HATS + EARRINGS + CLOTHES
 
 def make_wear(basis: HeadBasis, kind, g: np.random.Generator, **options) -> Wear:
-    """A thing of some kind (see KINDS), drawn with g; options: colour (linear RGB, or a name for glasses); for glasses lens (clear, sun)
-    and frame (a Frame)."""
+    """A thing of some kind (see WEAR_KINDS), drawn with g; options: colour (linear RGB, or a name for glasses); for glasses lens (clear,
+    sun) and frame (a Frame)."""
     if kind not in WEAR_KINDS: raise GPHMError(f"unknown thing to wear {kind!r}; known are {', '.join(WEAR_KINDS)}")
     make = make_glasses if kind.startswith("glasses") else make_hat if kind in HATS else make_earrings if kind in EARRINGS else make_clothes
     unknown = set(options) - ({"colour", "lens", "frame"} if make is make_glasses else {"colour"})

@@ -69,7 +69,7 @@ def _lookup(table, theta, s):
 
 # %% ../../../nbs/synth/hair/surface.ipynb #020913ea
 def hair_surface(basis: HeadBasis, style: HairStyle, recede, seed):
-    "Tables [97, 65] over theta in [-pi, pi] and u in [0, REACH]: radius on which hair lies, its thickness; and [97] where locks end."
+    "Tables [97, 65] over theta in [-pi, pi] and u in [0, HAIR_REACH]: radius on which hair lies, its thickness; and [97] where locks end."
     sphere, column = skull_tables(basis)
     theta, u = np.meshgrid(np.linspace(-np.pi, np.pi, 97), np.linspace(0, HAIR_REACH, 65), indexing="ij")
     a, y = np.abs(theta), HAIR_CENTRE[1] - (u - 1)*DROP
@@ -97,7 +97,7 @@ def hair_surface(basis: HeadBasis, style: HairStyle, recede, seed):
 CAP_COLUMNS, CAP_ROWS = 72, 28
 
 def cap(style: HairStyle, tables, recede):
-    "The sheet below the locks: points [COLUMNS + 1, ROWS + 1, 3] from the crown to where hair ends."
+    "The sheet below the locks: points [CAP_COLUMNS + 1, CAP_ROWS + 1, 3] from the crown to where hair ends."
     R, H, end = tables
     theta = np.linspace(-np.pi, np.pi, CAP_COLUMNS + 1)[:, None]
     line = _lookup(end[:, None], theta, 0*theta)

@@ -264,7 +264,7 @@ def _odd(g):
 
 def sample_expression(g: np.random.Generator,
                       exaggeration=1.,         # more than 1 acts stronger, less than 1 weaker
-                      kind=None,               # one of KINDS, or drawn
+                      kind=None,               # one of EXPRESSION_KINDS, or drawn
                      ) -> dict:                # {label: value} for the basis, settled
     "A face that somebody might make."
     if kind is not None and kind not in EXPRESSION_KINDS:

@@ -127,7 +127,7 @@ def _moods(g, t, seconds, test, speaking, style) -> tuple:
 # %% ../../../nbs/synth/motion/motion.ipynb #bdb1fc19
 HEAD_RANGE = np.radians([20., 35., 12.])         # largest pitch, yaw, roll of the head
 
-# shares of RANGE
+# shares of HEAD_RANGE
 TOUR = ((0, 1, .2), (0, -1, -.2), (.9, .2, 0), (-.9, -.2, 0), (.3, .4, 1), (.2, -.4, -1), (-.6, .7, .3), (.5, -.7, -.2))
 
 def _path(t, starts, seconds, values):
@@ -253,7 +253,7 @@ def sample_sequence(seed: int, seconds=80., fps=25., test=.25, style=None) -> Mo
     face += lids[:, None]*vector(both(eyeBlink_=1., eyeSquint_=.08, browDown_=.06))
     blur = lambda x: _blur(x, SMOOTHING*fps*OVERSAMPLE)[::OVERSAMPLE]
     actions, head, body = blur(settle(face)), blur(head), blur(body)
-    actions = exclude(actions)                                          # the blur mixed moments: opposites exclude each other again
+    actions = exclude(actions)                                          # the blur mixed frames: opposites exclude each other again
     actions, head, body = (_within(x, cut) for x in (actions, head, body))
     gaze = gaze_of(HeadBasis.load(), torch.tensor(actions)).numpy()
     frames = np.arange(count)/fps

@@ -126,7 +126,7 @@ def compose(g: np.random.Generator, gaze: str, lids: str, brows: str, mouth: str
     return settle(a*(1 + _SIDE*np.clip(g.normal(0, .08), -.2, .2)))
 
 def draw_expression(g: np.random.Generator,
-                    kind: str | None = None,  # one of KINDS; None: a stratum of each facet
+                    kind: str | None = None,  # one of SPACE_KINDS; None: a stratum of each facet
                    ) -> np.ndarray:           # [52] settled actions, in the order of ACTIONS
     "A face out of the space. The gaze is part of the actions (`expressions.gaze_of` turns the eyeballs further)."
     if kind is not None and kind not in SPACE_KINDS: raise GPHMError(f"kind is {kind!r}; one of {', '.join(SPACE_KINDS)} was expected")

@@ -23,7 +23,7 @@ POINTS = dict(lids=380, lips=420, brows=220, nose=340, cheeks=420, jaw=380, fore
 SURFACE_REGIONS = tuple(POINTS)
 
 def regions_of(basis: HeadBasis) -> np.ndarray:
-    "Region [V] of every vertex, an index into REGIONS; -1 where none (socket, lashes, inside of the mouth, shoulders)."
+    "Region [V] of every vertex, an index into SURFACE_REGIONS; -1 where none (socket, lashes, inside of the mouth, shoulders)."
     T, lm = basis.vertices()[0].double().numpy(), basis.landmarks.numpy()
     uv = np.zeros((basis.count, 2)); uv[basis.faces.numpy().ravel()] = basis.chart.numpy().reshape(-1, 2)
     n = basis.masks.shape[0]
@@ -56,7 +56,7 @@ def spread_points(points: np.ndarray, count: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def surface_points(basis: HeadBasis) -> tuple:
-    "The fixed subset: vertex numbers [V] int64 and their regions [V] uint8 (an index into REGIONS)."
+    "The fixed subset: vertex numbers [V] int64 and their regions [V] uint8 (an index into SURFACE_REGIONS)."
     T, region = basis.vertices()[0].double().numpy(), regions_of(basis)
     own = [np.flatnonzero(region == k) for k in range(len(SURFACE_REGIONS))]
     ids = [o[spread_points(T[o], n)] for o, n in zip(own, POINTS.values())]
