@@ -128,12 +128,11 @@ def study_views(number: int, count: int = 8, rig: str = "front", views: int = 12
     eye = (world[:, 36] - world[:, 45]).norm(dim=-1)
     unit = torch.stack([c.K[0, 0]*eye/project(world[:, 27:28], c.world_to_camera, c.K)[1][:, 0] for c in take.cameras.values()], 1).numpy()
     off = 100*(fit.error/unit)[fit.visible]
-    return measure_pose(fit.R, fit.t, fit.scale, take.R[i], take.t[i],
-                        take.scale) | measure_landmarks(fit.landmarks_3d, world, take.scale) | dict(
-        kept=len(i)/count, scale=100*abs(fit.scale/take.scale - 1), views=float(fit.visible.sum(1).mean()),
-        fit_ms=1000*seconds/count, reprojection=float(off.mean()),
-        reprojection_95=float(np.percentile(off, 95)),
-        iou=float(np.mean([iou(matte_frames(f, face=seen[n].found)[0], take.alpha[n]) for n, f in take.frames.items()])))
+    mattes = [iou(matte_frames(f, face=seen[n].found)[0], take.alpha[n]) for n, f in take.frames.items()]
+    return dict(**measure_pose(fit.R, fit.t, fit.scale, take.R[i], take.t[i], take.scale),
+                **measure_landmarks(fit.landmarks_3d, world, take.scale), kept=len(i)/count, scale=100*abs(fit.scale/take.scale - 1),
+                views=float(fit.visible.sum(1).mean()), fit_ms=1000*seconds/count, reprojection=float(off.mean()),
+                reprojection_95=float(np.percentile(off, 95)), iou=float(np.mean(mattes)))
 
 # %% ../../nbs/experiments/tracking_accuracy.ipynb #b5e1f2d8
 @contextlib.contextmanager
