@@ -17,9 +17,9 @@ from ..core.base import atomic_path
 from ..geometry.camera import project
 from ..model.gaussian import GaussianModel
 from ..synth.motion.expressions import ACTIONS
-from ..synth.person import expression, fitted, pose_person, sitter_of, texture_size
+from ..synth.person import expression, fitted, pose_person, subject_of, texture_size
 from ..synth.render.rigs import studio_camera
-from ..synth.render.studio import photograph, strike
+from ..synth.render.studio import render_subject, pose_subject
 from ..synth.shape.basis import HeadBasis
 
 # %% ../../nbs/avatar/codebook.ipynb #321b5bc5
@@ -27,10 +27,10 @@ def portrait(number: int, actions, # [52] in [0, 1]
              size: int = 128, seed: int = 0) -> tuple[np.ndarray, Tensor]: # [size, size, 3] u8, [68, 2] pixels
     "A synthetic person who makes some facial actions, from the front in studio light."
     basis = HeadBasis.load()
-    person, sitter, _ = sitter_of(seed, number, texture_size(size))
+    person, subject, _ = subject_of(seed, number, texture_size(size))
     v, R, t = pose_person(basis, person, fitted(basis, person, np.asarray(actions)), torch.zeros(1, 3))
     c = studio_camera(0, 3, size)
-    image = photograph(sitter, strike(sitter, v, R, t), c.world_to_camera, c.K, c.image_size)[0]
+    image = render_subject(subject, pose_subject(subject, v, R, t), c.world_to_camera, c.K, c.image_size)[0]
     return image, project(torch.tensor(v[basis.landmarks.numpy()]).float(), c.world_to_camera, c.K)[0]
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from .avatar import Avatar
 from ..core.base import rng
-from ..synth.faces import Faces, load_faces, scaled
+from ..synth.faces import FaceSamples, load_faces, scaled
 from ..capture.frames import FrameSet
 from ..training.augment import changed
 from ..training.batches import canonical_landmarks, unit, usual_motion
@@ -21,7 +21,7 @@ NEIGHBOURS = 6        # Gaussians at a landmark, of which a step moves one
 
 class Others:
     "Faces of other people, and pairs of moments of them."
-    def __init__(self, faces: Faces | None = None, # None: those that ship
+    def __init__(self, faces: FaceSamples | None = None, # None: those that ship
                  device="cpu"):
         faces = (faces or load_faces()).to(device)
         self.people = int(faces.person[-1]) + 1
@@ -56,7 +56,7 @@ def others_loss(avatar: Avatar, others: Others, seed: int, step: int, own: Frame
 # %% ../../nbs/avatar/identity_rehearsal.ipynb #35a84ece
 @torch.no_grad()
 def code_reach(avatar: Avatar, own: Tensor, # [N, exp_dim] codes of its frames
-               faces: Faces | None = None,  # None: those that ship
+               faces: FaceSamples | None = None,  # None: those that ship
                share: float = .99) -> Tensor: # []
     "How far from the mean face an expression of this avatar may lie."
     images = (faces or load_faces()).images

@@ -71,7 +71,7 @@ def show_avatar(scored: dict, count: int = 7) -> Image.Image:
     pick = torch.linspace(0, len(scored["truth"]) - 1, min(count, len(scored["truth"]))).round().long()
     return picture_grid([[scored[k][i] for i in pick] for k in ("truth", "fitted", "render")])
 
-YAWS = tuple(range(-80, 81, 20))            # degrees, to the sitter's left: the nine directions
+YAWS = tuple(range(-80, 81, 20))            # degrees, to the subject's left: the nine directions
 
 @torch.no_grad()
 def show_turn(avatar: Avatar, data: FrameSet, yaws=YAWS) -> Image.Image:
@@ -80,7 +80,7 @@ def show_turn(avatar: Avatar, data: FrameSet, yaws=YAWS) -> Image.Image:
     codes, row = avatar.encode(b.face, b.nonface), []
     s, R, t = b.pose
     for yaw in yaws:
-        a = math.radians(-yaw)              # the camera goes to the sitter's left, so the head turns to its right
+        a = math.radians(-yaw)              # the camera goes to the subject's left, so the head turns to its right
         turn = R.new_tensor([[math.cos(a), 0, math.sin(a)], [0, 1, 0], [-math.sin(a), 0, math.cos(a)]])
         row.append(avatar(codes, (s, R @ turn, t), b.world_to_camera, b.K, data.image_size).image[0, 0].clamp(0, 1))
     return picture_grid([row])

@@ -25,9 +25,9 @@ from ..capture.contract import Captures
 from ..synth.heads import TURN, rig_of
 from ..synth.look import Look
 from ..synth.render.lights import STUDIO, sample_rig
-from ..synth.person import actions_of, fitted, make_person, pose_person, seat_person, texture_size
+from ..synth.person import actions_of, fitted, make_person, pose_person, prepare_person, texture_size
 from ..capture.crops import crop_box, face_box
-from ..synth.render.studio import photograph, shadows_of, strike
+from ..synth.render.studio import render_subject, shadows_of, pose_subject
 from ..geometry.camera import project
 from ..tracking.landmarks.face_networks import FaceMesh
 from ..tracking.landmarks.landmarks import eye_distance
@@ -92,7 +92,7 @@ def draw_heads(seed: int, number: int, count: int, resolution: int = 256,
     if light not in ("own", "any", "studio"): raise GPHMError(f"light is {light!r}; 'own', 'any' or 'studio' was expected")
     basis, person = HeadBasis.load(), make_person(HeadBasis.load(), seed, number)
     person = replace(person, local=shape*person.local, look=plain_look(person.look, plain), wear=person.wear if wear else ())
-    subject = seat_person(basis, person, seed, texture_size(resolution))
+    subject = prepare_person(basis, person, seed, texture_size(resolution))
     rows = []
     for k in range(count):
         g = rng(seed, "judged", number, k)
@@ -102,8 +102,8 @@ def draw_heads(seed: int, number: int, count: int, resolution: int = 256,
         v, R, t = pose_person(basis, person, actions, turned)
         camera = studio_camera(yaw*g.uniform(-1, 1), pitch*g.uniform(-1, 1), resolution)
         rig = dict(own=lambda: rig_of(seed, number), any=lambda: sample_rig(g), studio=lambda: STUDIO)[light]()
-        posed = strike(subject, v, R, t)
-        image, mask = photograph(subject, posed, camera.world_to_camera, camera.K, camera.image_size, 2, rig,
+        posed = pose_subject(subject, v, R, t)
+        image, mask = render_subject(subject, posed, camera.world_to_camera, camera.K, camera.image_size, 2, rig,
                                  shadows_of(subject, posed, rig))
         points = project(torch.tensor(v[basis.landmarks.numpy()]), camera.world_to_camera, camera.K)[0].numpy().astype(np.float32)
         rows.append((image, mask, points, number, k, yaw_of(R, t, camera)))

@@ -20,11 +20,14 @@ from ..training.stage import step_losses
 def draws_loss(cfg: Config, train: FrameSet, draws: int = 6):
     "What `train_stage` asks after a step: the mean loss (eq. 18 or 20) of fixed draws."
     sampler = Sampler(train, cfg, "try", 2, 2)
-    return lambda model: {"val_draws/loss": sum(sum(step_losses(model, cfg, sampler.draw(i), 0, refine=False).values()).item() for i in range(draws))/draws}
+    return lambda model: {"val_draws/loss": sum(sum(step_losses(model, cfg, sampler.draw(i), 0, refine=False).values()).item()
+                                                for i in range(draws))/draws}
 
-def try_training(captures: Captures, folder, steps: int = 30, cfg: Config | None = None) -> dict[str, list[float]]: # loss of the fixed draws after every fifth step, of both stages
+def try_training(captures: Captures, folder, steps: int = 30,
+                 cfg: Config | None = None) -> dict[str, list[float]]: # loss of the fixed draws after every fifth step, of both stages
     "Train a few steps of both stages on a capture."
-    cfg = replace(cfg or make_config("smoke"), image_size=captures.resolution[0], guiding_steps=steps, gaussian_steps=steps, teacher_steps=2, reading_steps=2, handover_steps=2, sphere_steps=60, validate_every=5, vgg=0.)
+    cfg = replace(cfg or make_config("smoke"), image_size=captures.resolution[0], guiding_steps=steps,
+                  gaussian_steps=steps, teacher_steps=2, reading_steps=2, handover_steps=2, sphere_steps=60, validate_every=5, vgg=0.)
     train, _ = open_splits(captures, cfg)
     more = dict(progress=False, validate=draws_loss(cfg, train), data=captures.identity, subjects=list(train.subject_names))
     guiding = start_guiding(cfg, train)

@@ -26,18 +26,23 @@ def read_method(folder, method: str, sequence: str, names: list, size: tuple) ->
     root = resolve(folder)/method/sequence
     if not root.is_dir(): return None
     missing = [n for n in names if not (root/f"{n}.png").is_file()]
-    if missing: raise GPHMError(f"{relative(root)} lacks {missing[0]}.png{f' and {len(missing) - 1} more' if missing[1:] else ''} of {len(names)} frames; render every held-out frame, under the names in scored/truth")
+    if missing:
+        raise GPHMError(f"{relative(root)} lacks {missing[0]}.png{f' and {len(missing) - 1} more' if missing[1:] else ''} "
+                        f"of {len(names)} frames; render every held-out frame, under the names in scored/truth")
     return np.stack([_read(root/f"{n}.png", size) for n in names])
 
 def _read(path: Path, size: tuple) -> np.ndarray:
     try:
         with Image.open(path) as im:
             im.load()
-            if im.size[::-1] != tuple(size): raise GPHMError(f"{relative(path)} has {im.size[1]} x {im.size[0]} pixels (H x W), but the frames have {size[0]} x {size[1]}; render at that size, without a crop of your own")
+            if im.size[::-1] != tuple(size):
+                raise GPHMError(f"{relative(path)} has {im.size[1]} x {im.size[0]} pixels (H x W), "
+                                f"but the frames have {size[0]} x {size[1]}; render at that size, without a crop of your own")
             if im.mode not in ("RGBA", "LA", "PA"): return np.asarray(im.convert("RGB"))
             x = np.asarray(im.convert("RGBA"), np.float32)
             return (x[..., :3]*x[..., 3:]/255 + 255 - x[..., 3:]).round().astype(np.uint8)
-    except (OSError, SyntaxError, ValueError) as e: raise GPHMError(f"{relative(path)} is not a picture that can be read ({e}); write it again") from None
+    except (OSError, SyntaxError, ValueError) as e:
+        raise GPHMError(f"{relative(path)} is not a picture that can be read ({e}); write it again") from None
 
 def method_scores(folder, rows, score) -> dict: # rows: evaluation.avatars.Row of each sequence; score(row, pictures) -> dict
     "For each method, the scores on the sequences that it has: {method: {sequence: scores}}. A method without any of them is refused."
@@ -45,17 +50,22 @@ def method_scores(folder, rows, score) -> dict: # rows: evaluation.avatars.Row o
     for method in list_methods(folder):
         found = {r.sequence: read_method(folder, method, r.sequence, r.names, r.pictures("truth", [0]).shape[1:3]) for r in rows}
         out[method] = {r.sequence: score(r, found[r.sequence]) for r in rows if found[r.sequence] is not None}
-        if not out[method]: raise GPHMError(f"{relative(resolve(folder)/method)} has none of the sequences {', '.join(r.sequence for r in rows)}; one folder for each of them was expected")
+        if not out[method]:
+            raise GPHMError(f"{relative(resolve(folder)/method)} has none of the sequences {', '.join(r.sequence for r in rows)}; "
+                            "one folder for each of them was expected")
     return out
 
 # %% ../../nbs/experiments/methods.ipynb #c8534555
 def write_task(folder, sequence: str, captures: Captures, train: list, test: list) -> Path: # names of frames
-    "`<folder>/<sequence>/train` with images and masks, and `test`: the frames that drive and are compared with. Intrinsics and head poses are in `capture.json`, which is copied."
+    """`<folder>/<sequence>/train` with images and masks, and `test`: the frames that drive and are compared with. Intrinsics and head
+    poses are in `capture.json`, which is copied."""
     root, subject = resolve(folder)/sequence, next(iter(captures))
     camera = subject.camera_names[0]
     for part, names in (("train", train), ("test", test)):
         for kind in ("images", "masks"):
             (root/part/kind).mkdir(parents=True, exist_ok=True)
-            for n in names: Image.fromarray((subject.image if kind == "images" else subject.mask)(n, camera)).save(root/part/kind/f"{n}.png", compress_level=4)
+            for n in names:
+                pixels = subject.image(n, camera) if kind == "images" else subject.mask(n, camera)
+                Image.fromarray(pixels).save(root/part/kind/f"{n}.png", compress_level=4)
     (root/"capture.json").write_bytes((subject.path/"capture.json").read_bytes())
     return root

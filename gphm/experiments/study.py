@@ -17,8 +17,8 @@ from ..core.config import Config
 from ..core.base import GPHMError, resolve, rng, seed_everything
 from ..capture.contract import Captures
 from ..capture.frames import FrameSet
-from ..synth.person import sitter_of
-from ..synth.render.studio import strike
+from ..synth.person import subject_of
+from ..synth.render.studio import pose_subject
 from ..geometry.camera import orbit_camera
 from ..geometry.pose import invert_pose
 from ..model.gaussian import GaussianModel
@@ -40,7 +40,8 @@ def run_row(folder, cfg: Config, captures: Captures, train: FrameSet, test: Fram
     seed_everything(cfg.seed)
     folder, summary = resolve(folder), None
     if mesh or (cfg.init == "guiding" and guiding is None):
-        guiding, summary, scored = prepare_guiding(folder/"guiding" if not mesh else folder, captures, train, test, cfg, device, images=None if mesh else min(8, cfg.test_images), more=more and mesh)
+        guiding, summary, scored = prepare_guiding(folder/"guiding" if not mesh else folder, captures, train,
+                                                   test, cfg, device, images=None if mesh else min(8, cfg.test_images), more=more and mesh)
         if mesh: return guiding, summary, scored
     model, run = prepare_gaussians(folder, captures, train, test, cfg, device, guiding)
     return model, *score_run(run, model, captures, train, test, cfg, device, guiding=summary, more=more)
@@ -58,15 +59,18 @@ def same_budget(cfg: Config, **changes) -> Config:
     return replace(cfg, gaussian_steps=cfg.gaussian_steps + cfg.guiding_steps, **changes)
 
 def steps_in(seconds: float, cfg: Config, train: FrameSet, guiding=None, device="cpu", tries: int = 4) -> int:
-    "How many steps of the Gaussian stage this machine makes in so many seconds: a few are made early in a training, a few late in one. The fastest count, since other work on the machine only slows them down."
+    """How many steps of the Gaussian stage this machine makes in so many seconds: a few are made early in a training, a few late in one.
+    The fastest count, since other work on the machine only slows them down."""
     model = start_gaussians(cfg, train, guiding).to(device)
-    objective, opt = Objective(model, cfg, Sampler(train, cfg, "gaussian", cfg.gaussian_frames, cfg.gaussian_views), Lpips("vgg").to(device) if cfg.vgg else None), make_optimizer(model, cfg)
+    objective, opt = Objective(model, cfg, Sampler(train, cfg, "gaussian", cfg.gaussian_frames, cfg.gaussian_views),
+                               Lpips("vgg").to(device) if cfg.vgg else None), make_optimizer(model, cfg)
     team, cost = make_team(device, cfg.precision), {}
     if team: objective = team.prepare_model(objective)
     for late in (False, True):
         for k in range(1 + tries):                                    # the first warms up; L_vgg comes once in vgg_every steps
             start = time.perf_counter()
-            for j in range(cfg.vgg_every): training_step(objective, opt, (k + late*10**5)*cfg.vgg_every + j, 2*10**5*cfg.vgg_every, late, team)
+            for j in range(cfg.vgg_every):
+                training_step(objective, opt, (k + late*10**5)*cfg.vgg_every + j, 2*10**5*cfg.vgg_every, late, team)
             if k: cost[late] = min(cost.get(late, np.inf), (time.perf_counter() - start)/cfg.vgg_every)
     return max(20, round(seconds/(cfg.refine_from*cost[False] + (1 - cfg.refine_from)*cost[True])))
 
@@ -79,32 +83,34 @@ def over_seeds(rows: list[dict], names) -> dict: # name -> (mean, standard devia
     return out
 
 # %% ../../nbs/experiments/study.ipynb #25c6e0b1
-def sample_surface(meshes: list, count: int, numbers: np.random.Generator) -> np.ndarray: # [(V [n, 3], F [m, 3])] -> [count, 3]
+def sample_surface(meshes: list, count: int, rng: np.random.Generator) -> np.ndarray: # [(V [n, 3], F [m, 3])] -> [count, 3]
     "Points drawn evenly by area on several meshes."
     corners = np.concatenate([v[f] for v, f in meshes])
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    pick = numbers.choice(len(area), count, p=area/area.sum())
-    return (corners[pick]*numbers.dirichlet([1., 1, 1], count)[..., None]).sum(1)
+    pick = rng.choice(len(area), count, p=area/area.sum())
+    return (corners[pick]*rng.dirichlet([1., 1, 1], count)[..., None]).sum(1)
 
 def true_surface(captures: Captures, subject: str, frame: str, count: int = 100_000) -> Tensor: # [count, 3] canonical
     "Points on the true surface of a synthetic head in one frame."
     found = re.fullmatch(r"person_(\d+)", subject)
-    if "recipe" not in captures.head or not found: raise GPHMError(f"{captures.root}: {subject} is not a synthetic head, so its true surface is not known")
+    if "recipe" not in captures.head or not found:
+        raise GPHMError(f"{captures.root}: {subject} is not a synthetic head, so its true surface is not known")
     seed, number = captures.head["seed"], int(found[1])
     scale, R, t = captures[subject].pose(frame)
     v = captures[subject].truth(frame)["vertices"].astype(np.float64) + np.asarray(t)
-    sitter = sitter_of(seed, number, 512)[1]
-    posed = strike(sitter, v, np.asarray(R, np.float64), np.asarray(t, np.float64))
-    meshes = [(posed.v, layer[0]) for layer in sitter.layers[:2]]
-    if sitter.hair is not None: meshes.append((posed.hair, sitter.hair.faces))
-    if sitter.outfit is not None: meshes.append((posed.wear, sitter.outfit.faces))
+    dressed = subject_of(seed, number, 512)[1]
+    posed = pose_subject(dressed, v, np.asarray(R, np.float64), np.asarray(t, np.float64))
+    meshes = [(posed.v, layer[0]) for layer in dressed.layers[:2]]
+    if dressed.hair is not None: meshes.append((posed.hair, dressed.hair.faces))
+    if dressed.outfit is not None: meshes.append((posed.wear, dressed.outfit.faces))
     x = torch.tensor(sample_surface(meshes, count, rng(seed, "surface", number)), dtype=torch.float32)
     return invert_pose(x[None], *(torch.as_tensor(np.asarray(q), dtype=torch.float32)[None] for q in (scale, R, t)))[0]
 
 @torch.no_grad()
 def surface_distance(model: GaussianModel, train: FrameSet, rows, truths: list, # of frames, the true surface [count, 3] in each
                      least: float = .1) -> dict:
-    "Distances of Gaussians with an opacity of at least `least` from the true surface, percent of the head's length: median, 90th percentile, share within 1 %."
+    """Distances of Gaussians with an opacity of at least `least` from the true surface, percent of the head's length: median, 90th
+    percentile, share within 1 %."""
     found = []
     for n, truth in zip(rows, truths, strict=True):
         s = int(train.subject[n])
@@ -119,7 +125,8 @@ def surface_distance(model: GaussianModel, train: FrameSet, rows, truths: list, 
 
 def show_clouds(models: dict, # name -> (GaussianModel, what was scored)
                 train: FrameSet, row: int, truth: Tensor, titles: dict, slab: float = .02):
-    "A column for each model: a held-out picture of it, centres from the front coloured by C, and those of a slab at x = 0 before the true surface."
+    """A column for each model: a held-out picture of it, centres from the front coloured by C, and those of a slab at x = 0 before the
+    true surface."""
     s = int(train.subject[row])
     fig, axes = plt.subplots(3, len(models), figsize=(3.6*len(models), 10), constrained_layout=True, squeeze=False)
     view = train.visible[row].float().argmax()
@@ -130,18 +137,21 @@ def show_clouds(models: dict, # name -> (GaussianModel, what was scored)
             X, C = model.deform(g.X_ne, g.H, codes)[0][0].cpu(), g.C[:, :3].cpu().numpy()
         seen = (torch.sigmoid(g.A) > .1).cpu()
         k = next((i for i, n in enumerate(scored["names"]) if n.startswith(train.subject_names[s]) and scored["visible"][i]), 0)
-        column[0].imshow(torch.cat([scored["truth"][k].float().cpu()/255, scored["render"][k].cpu()], 1)); column[0].set_title(titles[name], fontsize=9)
+        column[0].imshow(torch.cat([scored["truth"][k].float().cpu()/255, scored["render"][k].cpu()], 1))
+        column[0].set_title(titles[name], fontsize=9)
         front = seen & (X[:, 2] > 0)
         column[1].scatter(X[front, 0], X[front, 1], s=1.5, c=C[front])
         inside, near = seen & (X[:, 0].abs() < slab), truth[:, 0].abs() < slab
-        column[2].scatter(truth[near, 2], truth[near, 1], s=.5, c="#bbbbbb"); column[2].scatter(X[inside, 2], X[inside, 1], s=2.5, c="#c03020")
+        column[2].scatter(truth[near, 2], truth[near, 1], s=.5, c="#bbbbbb")
+        column[2].scatter(X[inside, 2], X[inside, 1], s=2.5, c="#c03020")
         for ax in column[1:]: ax.set_aspect("equal"); ax.set_xlim(-.75, .75); ax.set_ylim(-.95, .75)
         for ax in column: ax.set_axis_off()
     return fig
 
 # %% ../../nbs/experiments/study.ipynb #47a35c1e
 @torch.no_grad()
-def render_grid(model: GaussianModel, train: FrameSet, people: list[int], rows: list[int], size: int = 160) -> Tensor: # [people, expressions, size, size, 3]
+def render_grid(model: GaussianModel, train: FrameSet, people: list[int], rows: list[int],
+                size: int = 160) -> Tensor: # [people, expressions, size, size, 3]
     "People with the expressions of given frames, from the front; head pose, neck and camera are the same for all."
     front = orbit_camera(0, 0, size, field=1.3, target=(0., -.1, 0.))
     views = frontal_views(train)[rows].tolist()
@@ -160,5 +170,6 @@ def grid_scores(descriptors: np.ndarray, # [people, expressions, 128], NaN where
     d = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
     same, other = (who[:, None] == who[None]) & ~np.eye(len(who), dtype=bool), who[:, None] != who[None]
     np.fill_diagonal(d, np.inf)
-    return dict(found=float(keep.mean()), within=float(d[same].mean()) if same.any() else None, between=float(d[other].mean()) if other.any() else None,
+    return dict(found=float(keep.mean()), within=float(d[same].mean()) if same.any() else None,
+                between=float(d[other].mean()) if other.any() else None,
                 nearest_is_self=float((who[d.argmin(1)] == who).mean()) if len(who) > 1 else None)

@@ -13,11 +13,14 @@ from ..core.base import GPHMError, atomic_path, resolve, write_json
 # %% ../../nbs/experiments/tables.ipynb #533187a8
 class Table:
     "Rows of a name and cells: numbers, (mean, spread) over seeds, words, or None for what was not measured."
-    def __init__(self, title: str, columns: list[str], digits: int = 3): self.title, self.columns, self.digits, self.rows = title, list(columns), digits, []
+    def __init__(self, title: str, columns: list[str], digits: int = 3):
+        self.title, self.columns, self.digits, self.rows = title, list(columns), digits, []
 
     def add(self, name: str, *cells, source: str = ""):
         "A row; missing cells at its end are empty. `source` names where numbers that are not ours come from."
-        if len(cells) > len(self.columns) - 1: raise GPHMError(f"the row {name!r} has {len(cells)} cells; at most {len(self.columns) - 1} were expected: {', '.join(self.columns[1:])}")
+        if len(cells) > len(self.columns) - 1:
+            raise GPHMError(f"the row {name!r} has {len(cells)} cells; at most {len(self.columns) - 1} were expected: "
+                            f"{', '.join(self.columns[1:])}")
         self.rows.append((name, [*cells, *[None]*(len(self.columns) - 1 - len(cells))], source))
 
     def text(self, cell) -> str:
@@ -43,14 +46,16 @@ class Table:
         path = resolve(path)
         made = provenance | dict(made=str(date.today()))
         note = "\n".join(f"- {k}: `{v}`" for k, v in made.items())
-        with atomic_path(path.with_suffix(".md")) as tmp: tmp.write_text(f"# {self.title}\n\n{self.markdown()}\n\n{note}\n", encoding="utf-8")
+        with atomic_path(path.with_suffix(".md")) as tmp:
+            tmp.write_text(f"# {self.title}\n\n{self.markdown()}\n\n{note}\n", encoding="utf-8")
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")
         writer.writerow([self.columns[0]] + [c + s for c in self.columns[1:] for s in ("", " spread")])
         pair = lambda c: list(c) if isinstance(c, (tuple, list)) else [c, None]
         for name, cells, _ in self.rows: writer.writerow([name] + ["" if x is None else x for c in cells for x in pair(c)])
         with atomic_path(path.with_suffix(".csv")) as tmp: tmp.write_text(lines.getvalue(), encoding="utf-8")
-        rows = [dict(name=name, source=source or "this repository", **dict(zip(self.columns[1:], cells))) for name, cells, source in self.rows]
+        rows = [dict(name=name, source=source or "this repository", **dict(zip(self.columns[1:], cells)))
+                for name, cells, source in self.rows]
         write_json(path.with_suffix(".json"), dict(title=self.title, provenance=made, rows=rows))
 
 def save_figure(fig, path): # without suffix

@@ -20,8 +20,8 @@ from ..synth.render.rigs import camera_rig, studio_camera
 from ..geometry.camera import project
 from ..geometry.pose import invert_pose
 from ..capture.source import open_source
-from ..tracking import clip as clips
-from ..testing.filming import film, seen_by
+from ..tracking import clip as clip_tools
+from ..testing.filming import film_take, seen_by
 from ..tracking.landmarks.landmarks import detect_landmarks, eye_distance
 from ..tracking.matting.matting import matte_frames
 from ..tracking.fitting.multiview import fit_views
@@ -38,8 +38,8 @@ def measure_pose(R: Tensor, t: Tensor, scale: float,                # [T, 3, 3],
                  R_true: Tensor, t_true: Tensor, scale_true: float, # the truth
                  eye=None,                                          # [3] the one camera's place; None: several cameras
                 ) -> dict:
-    """Errors of T frames of one person, [T] each: `rotation` in degrees, and `place`, or with `eye` `lateral` and `depth`, in percent of the head's length, without
-    the person's constant; each also as it is (`..._raw`). And the constants."""
+    """Errors of T frames of one person, [T] each: `rotation` in degrees, and `place`, or with `eye` `lateral` and `depth`, in percent of
+    the head's length, without the person's constant; each also as it is (`..._raw`). And the constants."""
     R, t, R_true, t_true = (x.double() for x in (R, t, R_true, t_true))
     turn = roma.special_procrustes((R.mT @ R_true).sum(0))
     out = dict(rotation_raw=degrees(R.mT @ R_true), rotation=degrees((R @ turn).mT @ R_true), rotation_constant=float(degrees(turn)))
@@ -70,7 +70,8 @@ def aligned(found: Tensor, true: Tensor) -> Tensor: # [T, 68, 3]
 def measure_reprojection(projected, seen) -> dict: # [N, 68, 2] pixels
     "Percent of the distance between the outer eye corners: mean, 95th percentile of frames, 95th percentile of single points."
     off = 100*np.linalg.norm(np.asarray(projected) - np.asarray(seen), axis=-1)/eye_distance(np.asarray(seen))[:, None]
-    return dict(reprojection=float(off.mean()), reprojection_95=float(np.percentile(off.mean(1), 95)), reprojection_95_points=float(np.percentile(off, 95)))
+    return dict(reprojection=float(off.mean()), reprojection_95=float(np.percentile(off.mean(1), 95)),
+                reprojection_95_points=float(np.percentile(off, 95)))
 
 def iou(alpha: np.ndarray, truth: np.ndarray) -> float:
     "Intersection over union of two mattes at one half."
@@ -78,8 +79,8 @@ def iou(alpha: np.ndarray, truth: np.ndarray) -> float:
     return float((a & b).sum()/max(1, (a | b).sum()))
 
 def measure_jitter(R: Tensor, t: Tensor, scale: float, share: float = .3) -> dict:
-    """Noise of a pose on the stillest `share` of a clip's frames: standard deviation per frame of what a straight motion between the neighbours does not
-    explain; degrees, and percent of the head's length across the picture."""
+    """Noise of a pose on the stillest `share` of a clip's frames: standard deviation per frame of what a straight motion between the
+    neighbours does not explain; degrees, and percent of the head's length across the picture."""
     if len(R) < 5: raise GPHMError(f"jitter needs at least 5 frames, found {len(R)}")
     R, t = R.double(), t.double()
     half = roma.rotmat_to_rotvec(R[:-2].mT @ R[2:])/2
@@ -97,22 +98,25 @@ def camera_yaw(R: Tensor, t: Tensor) -> Tensor: # [T] degrees
 
 def study_one(number: int, count: int = 30, yaw: float = None, size: int = 256, focal: bool = False, seed: int = 0) -> dict:
     "A synthetic clip of one camera through the offline tools: errors, [T] arrays and numbers."
-    take = film(number, count, {"cam": studio_camera(0, 0, size)}, yaw, seed)
+    take = film_take(number, count, {"cam": studio_camera(0, 0, size)}, yaw, seed)
     frames, K = take.frames["cam"], take.cameras["cam"].K
     seen = detect_landmarks(frames)
     alpha, _ = matte_frames(frames, shot=seen.shot)
     fit = fit_clip(frames, alpha, seen, focal=float(K[0, 0]) if focal else None)
     i = torch.as_tensor(fit.index)
     R, t = (x[i] for x in seen_by(take, "cam"))
-    at, depth = fit.project(torch.zeros(1, 3))[:, 0], fit.t[:, 2:]*K[0, 0]/fit.focal               # the place that the true lens would have given
+    # the place that the true lens would have given
+    at, depth = fit.project(torch.zeros(1, 3))[:, 0], fit.t[:, 2:]*K[0, 0]/fit.focal
     found = torch.cat([(at - K[:2, 2])/K[0, 0], torch.ones_like(depth)], 1)*depth
     truth = invert_pose(take.landmarks_3d[i], take.scale, take.R[i], take.t[i])
-    return measure_pose(fit.R, found, fit.scale, R, t, take.scale, eye=torch.zeros(3)) | measure_landmarks(aligned(fit.canonical, truth), truth, 1.) | dict(yaw=camera_yaw(R, t).abs(), kept=len(i)/count,
-        iou=iou(alpha, take.alpha["cam"]), **measure_reprojection(fit.project(fit.canonical), seen.points[fit.index]))
+    return dict(**measure_pose(fit.R, found, fit.scale, R, t, take.scale, eye=torch.zeros(3)),
+                **measure_landmarks(aligned(fit.canonical, truth), truth, 1.),
+                yaw=camera_yaw(R, t).abs(), kept=len(i)/count, iou=iou(alpha, take.alpha["cam"]),
+                **measure_reprojection(fit.project(fit.canonical), seen.points[fit.index]))
 
 def study_views(number: int, count: int = 8, rig: str = "front", views: int = 12, size: int = 256, seed: int = 0) -> dict:
     "A synthetic person before many calibrated cameras through the offline tools."
-    take, seen = film(number, count, camera_rig(rig, views, 0, size), None, seed), {}
+    take, seen = film_take(number, count, camera_rig(rig, views, 0, size), None, seed), {}
     for n, frames in take.frames.items():
         try: seen[n] = detect_landmarks(frames, name=n)
         except GPHMError: seen[n] = nothing_found(count)
@@ -124,9 +128,11 @@ def study_views(number: int, count: int = 8, rig: str = "front", views: int = 12
     eye = (world[:, 36] - world[:, 45]).norm(dim=-1)
     unit = torch.stack([c.K[0, 0]*eye/project(world[:, 27:28], c.world_to_camera, c.K)[1][:, 0] for c in take.cameras.values()], 1).numpy()
     off = 100*(fit.error/unit)[fit.visible]
-    return measure_pose(fit.R, fit.t, fit.scale, take.R[i], take.t[i], take.scale) | measure_landmarks(fit.landmarks_3d, world, take.scale) | dict(
-        kept=len(i)/count, scale=100*abs(fit.scale/take.scale - 1), views=float(fit.visible.sum(1).mean()), fit_ms=1000*seconds/count, reprojection=float(off.mean()),
-        reprojection_95=float(np.percentile(off, 95)), iou=float(np.mean([iou(matte_frames(f, face=seen[n].found)[0], take.alpha[n]) for n, f in take.frames.items()])))
+    mattes = [iou(matte_frames(f, face=seen[n].found)[0], take.alpha[n]) for n, f in take.frames.items()]
+    return dict(**measure_pose(fit.R, fit.t, fit.scale, take.R[i], take.t[i], take.scale),
+                **measure_landmarks(fit.landmarks_3d, world, take.scale), kept=len(i)/count, scale=100*abs(fit.scale/take.scale - 1),
+                views=float(fit.visible.sum(1).mean()), fit_ms=1000*seconds/count, reprojection=float(off.mean()),
+                reprojection_95=float(np.percentile(off, 95)), iou=float(np.mean(mattes)))
 
 # %% ../../nbs/experiments/tracking_accuracy.ipynb #b5e1f2d8
 @contextlib.contextmanager
@@ -149,13 +155,17 @@ def study_clip(source, resolution: int = 256, **options) -> dict:
     begin = time.perf_counter()
     plan = plan_source(open_source(source))
     looked = time.perf_counter() - begin
-    with stopwatch(clips, ("see_face", "cut_windows", "matte_clip", "fit_clip")) as spent: clip = clips.prepare_plan(plan, resolution, progress=False, **options)
+    with stopwatch(clip_tools, ("see_face", "cut_windows", "matte_clip", "fit_clip")) as spent:
+        clip = clip_tools.prepare_plan(plan, resolution, progress=False, **options)
     fit, T, spent = clip.fit, len(clip.frames), dict(look=looked) | spent
-    return dict(frames=T, size=clip.frames.shape[1], kept=len(fit.index)/T, **measure_reprojection(fit.project(fit.canonical), clip.landmarks.points[fit.index]),
-                **(measure_jitter(fit.R, fit.t, fit.scale) if clip.video and len(fit.index) > 4 else {}), **{f"ms_{k.split('_')[0]}": 1000*v/T for k, v in spent.items()})
+    return dict(frames=T, size=clip.frames.shape[1], kept=len(fit.index)/T,
+                **measure_reprojection(fit.project(fit.canonical), clip.landmarks.points[fit.index]),
+                **(measure_jitter(fit.R, fit.t, fit.scale) if clip.video and len(fit.index) > 4 else {}),
+                **{f"ms_{k.split('_')[0]}": 1000*v/T for k, v in spent.items()})
 
 def pooled(studies: list) -> dict:
-    "Medians over all frames of several studies, also near-frontal (`near`, yaw below 15 degrees) and beyond (`far`, 15 to 40); means of what is one number a study."
+    """Medians over all frames of several studies, also near-frontal (`near`, yaw below 15 degrees) and beyond (`far`, 15 to 40); means of
+    what is one number a study."""
     out = {}
     for k, first in studies[0].items():
         if not torch.is_tensor(first): out[k] = float(np.mean([s[k] for s in studies])); continue
@@ -170,4 +180,5 @@ def pooled(studies: list) -> dict:
 def table(rows: dict, columns) -> str: # rows: name -> numbers
     "Markdown."
     line = lambda cells: "| " + " | ".join(cells) + " |"
-    return "\n".join([line(["", *columns]), line(["---"]*(len(columns) + 1)), *(line([n, *(f"{r[c]:.2f}" if c in r else "" for c in columns)]) for n, r in rows.items())])
+    return "\n".join([line(["", *columns]), line(["---"]*(len(columns) + 1)),
+                      *(line([n, *(f"{r[c]:.2f}" if c in r else "" for c in columns)]) for n, r in rows.items())])

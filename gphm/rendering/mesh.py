@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ..core.base import GPHMError
-from .mesh_kernels import (antialias_one, antialias_one_backward, each_band, each_camera, edge_table, find_crossings,
-                                         interpolate_one, interpolate_one_backward, rasterize_one, rasterize_one_backward,
-                                         rasterize_rows)
+from .mesh_kernels import (each_band, each_camera, interpolate_one, interpolate_one_backward, rasterize_one,
+                                         rasterize_one_backward, rasterize_rows)
+from .mesh_silhouettes import antialias_one, antialias_one_backward, edge_table, find_crossings
 from .mesh_cuda import antialias_cuda, interpolate_cuda, rasterize_cuda
 
 # %% ../../nbs/rendering/mesh.ipynb #94693972

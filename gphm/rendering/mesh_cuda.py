@@ -22,7 +22,7 @@ def _nvdiffrast():
                         "--no-build-isolation', or use device='cpu'") from None
     return dr
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _context(device: torch.device): # holds buffers; one per GPU
     log.info("loading nvdiffrast's CUDA kernels; versions before 0.4 compile them on a machine's first use, which takes minutes")
     return _nvdiffrast().RasterizeCudaContext(device=device)

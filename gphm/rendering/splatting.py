@@ -146,8 +146,9 @@ def splat(means: Tensor,            # [N,3] or [B,N,3] world
     background, size = tensors.get("background", gaussians[4].new_zeros(C)), tuple(int(s) for s in image_size)
     if backend == "gsplat" and N*C > 0: return splat_gsplat(load_gsplat(), *gaussians, E, K, background, size, float(near))
     if not kernels: return splat_reference(*gaussians, E, K, size, background, near=near)   # also gsplat's empty cases
-    room = kernels.splat_plain if backend == "plain" else kernels.working_room()
-    return Splats(*kernels.SplatCPU.apply(*gaussians, E, K, background, size, float(near), int(threads or torch.get_num_threads()), room))
+    rasterizer = kernels.PLAIN_LOOPS if backend == "plain" else kernels.working_rasterizer()
+    threads = int(threads or torch.get_num_threads())
+    return Splats(*kernels.SplatCPU.apply(*gaussians, E, K, background, size, float(near), threads, rasterizer))
 
 @functools.cache
 def compiled():
@@ -156,4 +157,4 @@ def compiled():
     except Exception as e:                                                     # numba or llvmlite missing, or broken somehow
         log.warning("the CPU splatting kernels cannot be imported (%s); the slow torch reference is used instead", e)
         return None
-    return splat_cpu if splat_cpu.working_room() else None
+    return splat_cpu if splat_cpu.working_rasterizer() else None

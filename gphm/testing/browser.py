@@ -20,8 +20,9 @@ def find_browser() -> str | None:
 class Browser:
     "A Chromium without a window, and the few words of its DevTools protocol that a test needs."
     def __init__(self, program, folder, size=(1000, 640)):
-        self.process = subprocess.Popen([program, "--headless=new", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={folder}", f"--window-size={size[0]},{size[1]}",
-                                         "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--hide-scrollbars", "about:blank"], stderr=subprocess.DEVNULL)
+        options = ("headless=new", "no-sandbox", "remote-debugging-port=0", f"user-data-dir={folder}", f"window-size={size[0]},{size[1]}",
+                   "use-gl=angle", "use-angle=swiftshader", "enable-unsafe-swiftshader", "ignore-gpu-blocklist", "hide-scrollbars")
+        self.process = subprocess.Popen([program, *(f"--{o}" for o in options), "about:blank"], stderr=subprocess.DEVNULL)
         note, self.count = Path(folder)/"DevToolsActivePort", 0
         for _ in range(300):
             if note.is_file() and note.read_text().count("\n"): break

@@ -29,7 +29,8 @@ def face_patch(components=12, whole=False) -> MorphableModel:
     skin[full.landmarks] = True
     faces = full.faces[skin[full.faces].all(1)]
     number = torch.cumsum(skin, 0) - 1
-    return MorphableModel(full.mean[skin], full.identity_basis[:, skin], full.expression_basis[:, skin], number[full.landmarks], number[faces], full.expression_names)
+    return MorphableModel(full.mean[skin], full.identity_basis[:, skin], full.expression_basis[:, skin],
+                          number[full.landmarks], number[faces], full.expression_names)
 
 def scattered(model: MorphableModel, count: int, places: dict) -> tuple: # model of `count` vertices, [V] where each of the old ones is
     "The model with copies of its vertices behind them, shuffled so that landmark k is vertex `places[k]`."
@@ -42,7 +43,8 @@ def scattered(model: MorphableModel, count: int, places: dict) -> tuple: # model
     source[order] = np.arange(count) % V
     pick = lambda x: x[..., source, :]
     where = torch.as_tensor(order[:V])
-    return MorphableModel(pick(model.mean), pick(model.identity_basis), pick(model.expression_basis), where[model.landmarks], where[model.faces], model.expression_names), where
+    return MorphableModel(pick(model.mean), pick(model.identity_basis), pick(model.expression_basis),
+                          where[model.landmarks], where[model.faces], model.expression_names), where
 
 def _columns(directions: np.ndarray) -> tuple: # [3V, K] of length one, [K] lengths
     x = directions.reshape(len(directions), -1).T
@@ -57,13 +59,16 @@ def write_bfm2009(folder, model: MorphableModel, expressions=True, list_of_landm
     folder, s = Path(folder), MICROMETRES
     folder.mkdir(parents=True, exist_ok=True)
     pc, ev = _columns(s*model.identity_basis.numpy())
-    savemat(folder/"01_MorphableModel.mat", dict(shapeMU=(s*model.mean.numpy() + [0, 4e3, 6e4]).reshape(-1, 1).astype(np.float32), shapePC=pc, shapeEV=ev[:, None].astype(np.float32),
-        tl=model.faces.numpy()[:, [0, 2, 1]] + 1.))
-    if list_of_landmarks: (folder/"Landmarks68_BFM.anl").write_text("%68 landmarks\n" + "\n".join(str(int(k) + 1) for k in model.landmarks) + "\n")
+    savemat(folder/"01_MorphableModel.mat", dict(shapeMU=(s*model.mean.numpy() + [0, 4e3, 6e4]).reshape(-1, 1).astype(np.float32),
+                                                 shapePC=pc, shapeEV=ev[:, None].astype(np.float32),
+                                                 tl=model.faces.numpy()[:, [0, 2, 1]] + 1.))
+    if list_of_landmarks:
+        (folder/"Landmarks68_BFM.anl").write_text("%68 landmarks\n" + "\n".join(str(int(k) + 1) for k in model.landmarks) + "\n")
     if expressions:
         n = len(model.mean) - missing
         pc, ev = _columns(s*model.expression_basis.numpy()[:, :n])
-        (folder/"Exp_Pca.bin").write_bytes(np.int32(pc.shape[1]).tobytes() + np.zeros(3*n, np.float32).tobytes() + np.ascontiguousarray(pc.T).tobytes())
+        (folder/"Exp_Pca.bin").write_bytes(np.int32(pc.shape[1]).tobytes() + np.zeros(3*n, np.float32).tobytes()
+                                           + np.ascontiguousarray(pc.T).tobytes())
         np.savetxt(folder/"std_exp.txt", ev[None])
         if missing: savemat(folder/"BFM_exp_idx.mat", dict(trimIndex=np.arange(1, n + 1)[:, None]))
     return folder/"01_MorphableModel.mat"
@@ -75,10 +80,14 @@ def write_bfm2017(path, model: MorphableModel, named: dict) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     mean = s*model.mean.numpy() + [1., -5, 60]
     with h5py.File(path, "w") as h5:
-        for kind, centre, basis in (("shape", mean, model.identity_basis), ("expression", s*model.expression_basis[0].numpy(), model.expression_basis)):
+        for kind, centre, basis in (("shape", mean, model.identity_basis),
+                                    ("expression", s*model.expression_basis[0].numpy(), model.expression_basis)):
             pc, ev = _columns(s*basis.numpy())
-            for name, x in dict(mean=centre.ravel().astype(np.float32), pcaBasis=pc, pcaVariance=(ev**2).astype(np.float32), noiseVariance=np.float32(0)).items(): h5[f"{kind}/model/{name}"] = x
-            h5[f"{kind}/representer/points"], h5[f"{kind}/representer/cells"] = mean.T.astype(np.float32), model.faces.numpy().T.astype(np.int32)
+            for name, x in dict(mean=centre.ravel().astype(np.float32), pcaBasis=pc, pcaVariance=(ev**2).astype(np.float32),
+                                noiseVariance=np.float32(0)).items():
+                h5[f"{kind}/model/{name}"] = x
+            h5[f"{kind}/representer/points"] = mean.T.astype(np.float32)
+            h5[f"{kind}/representer/cells"] = model.faces.numpy().T.astype(np.int32)
         places = {k: mean[model.landmarks.numpy()[list(np.atleast_1d(v))]].mean(0).tolist() for k, v in named.items()}
         h5["metadata/landmarks/json"] = json.dumps([dict(id=k, coordinates=p) for k, p in places.items()])
     return path
@@ -109,10 +118,10 @@ def made_up_flame(model: MorphableModel) -> dict:
     joints = s*np.array([[0, -.7, 0], [0, -.4, 0], [0, -.08, .05], [.13, .05, .35], [-.13, .05, .35]]) + [0, .01, -.03]
     near = np.linspace(0, V - 1, 60).astype(int)
     J = np.zeros((5, V)); J[:, near] = np.linalg.lstsq(np.c_[mean[near], np.ones(60)].T, np.c_[joints, np.ones(5)].T, rcond=None)[0].T
-    return dict(v_template=mean, shapedirs=np.concatenate([np.moveaxis(fill(model.identity_basis, 300), 0, -1), np.moveaxis(fill(model.expression_basis, 100), 0, -1)], -1),
-        posedirs=1e-4*g.normal(size=(V, 3, 36)),
-                J_regressor=sparse.csc_matrix(J), weights=weights, kintree_table=np.array([[2**32 - 1, 0, 1, 1, 1], range(5)], np.uint32), f=model.faces.numpy().astype(np.uint32),
-                    bs_type="lrotmin", bs_style="lbs")
+    shapes = [np.moveaxis(fill(basis, count), 0, -1) for basis, count in ((model.identity_basis, 300), (model.expression_basis, 100))]
+    return dict(v_template=mean, shapedirs=np.concatenate(shapes, -1), posedirs=1e-4*g.normal(size=(V, 3, 36)),
+                J_regressor=sparse.csc_matrix(J), weights=weights, kintree_table=np.array([[2**32 - 1, 0, 1, 1, 1], range(5)], np.uint32),
+                f=model.faces.numpy().astype(np.uint32), bs_type="lrotmin", bs_style="lbs")
 
 def write_flame(path, model: MorphableModel, year=2020, embedding="deca", **changed) -> Path:
     "A pickle of FLAME's layout with, beside it, DECA's landmark embedding, RingNet's two files, or none."
@@ -125,11 +134,15 @@ def write_flame(path, model: MorphableModel, year=2020, embedding="deca", **chan
     lm, faces = model.landmarks.numpy(), model.faces.numpy()
     triangle = np.array([np.flatnonzero((faces == k).any(1))[0] for k in lm])
     weight = np.where(faces[triangle] == lm[:, None], .8, .1)
-    if embedding == "deca": np.save(path.parent/"landmark_embedding.npy", np.array(dict(full_lmk_faces_idx=triangle[None], full_lmk_bary_coords=weight[None]), dtype=object), allow_pickle=True)
+    if embedding == "deca":
+        np.save(path.parent/"landmark_embedding.npy",
+                np.array(dict(full_lmk_faces_idx=triangle[None], full_lmk_bary_coords=weight[None]), dtype=object), allow_pickle=True)
     if embedding == "ringnet":
         (path.parent/"flame_static_embedding.pkl").write_bytes(pickle.dumps(dict(lmk_face_idx=triangle[17:], lmk_b_coords=weight[17:]), 2))
         turned = np.stack([triangle[:17]] + [np.zeros(17, np.int64)]*78)
-        np.save(path.parent/"flame_dynamic_embedding.npy", np.array(dict(lmk_face_idx=turned, lmk_b_coords=np.broadcast_to(weight[:17], (79, 17, 3)).copy()), dtype=object), allow_pickle=True)
+        np.save(path.parent/"flame_dynamic_embedding.npy",
+                np.array(dict(lmk_face_idx=turned, lmk_b_coords=np.broadcast_to(weight[:17], (79, 17, 3)).copy()), dtype=object),
+                allow_pickle=True)
     return path
 
 # %% ../../nbs/testing/morphable.ipynb #14b75cc1
@@ -156,10 +169,14 @@ def write_ict(folder, model: MorphableModel, turn=np.eye(3)) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     place = lambda x: CENTIMETRES*(x.numpy() @ np.asarray(turn).T) + [0, 1.5, -2]
     polygons = "".join("f " + " ".join(f"{k + 1}/{k + 1}/{k + 1}" for k in p) + "\n" for p in quads_of(model.faces.numpy()))
-    write = lambda name, v: (folder/f"{name}.obj").write_text("# made by gphm\nmtllib none.mtl\n" + "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in place(v)) + "vt 0 0\nvn 0 0 1\n" + polygons)
+    write = lambda name, v: (folder/f"{name}.obj").write_text("# made by gphm\nmtllib none.mtl\n"
+                                                              + "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in place(v))
+                                                              + "vt 0 0\nvn 0 0 1\n" + polygons)
     write("generic_neutral_mesh", model.mean)
     for k, d in enumerate(model.identity_basis): write(f"identity{k:03d}", model.mean + d)
-    short = [n.replace("Left", "_L").replace("Right", "_R") if n not in ("jawLeft", "jawRight", "mouthLeft", "mouthRight") else n for n in model.expression_names]
+    short = [n.replace("Left", "_L").replace("Right", "_R") if n not in ("jawLeft", "jawRight", "mouthLeft", "mouthRight") else n
+             for n in model.expression_names]
     for n, d in zip(short, model.expression_basis): write(n, model.mean + d)
-    (folder/"vertex_indices.json").write_text(json.dumps(dict(expressions=short + ["eyeLookUp_L"], idx_to_landmark_verts=model.landmarks.tolist())))
+    (folder/"vertex_indices.json").write_text(json.dumps(dict(expressions=short + ["eyeLookUp_L"],
+                                                              idx_to_landmark_verts=model.landmarks.tolist())))
     return folder

@@ -16,8 +16,8 @@ from ..core.base import rng
 from ..synth.shape.basis import HeadBasis
 from ..synth.render.rigs import studio_camera, wander
 from ..synth.motion.expressions import settle
-from ..synth.person import fitted, pose_person, sitter_of
-from ..synth.render.studio import photograph, strike
+from ..synth.person import fitted, pose_person, subject_of
+from ..synth.render.studio import render_subject, pose_subject
 from ..geometry.camera import project
 
 # %% ../../nbs/testing/rehearsal.ipynb #f26c6c75
@@ -35,7 +35,8 @@ class Rehearsal:
     skull: torch.Tensor       # [N, 3] canonical points that follow the skull
 
 SPEECH = dict(browDown=.4, browInnerUp=.5, browOuterUp=.4, eyeSquint=.4, jawOpen=.5, mouthFunnel=.4, mouthPucker=.4, mouthSmile=.6,
-              mouthFrown=.4, mouthUpperUp=.4, mouthLowerDown=.4, mouthStretch=.3, mouthPress=.3, mouthRollLower=.3, mouthLeft=.3, jawLeft=.3)
+              mouthFrown=.4, mouthUpperUp=.4, mouthLowerDown=.4, mouthStretch=.3, mouthPress=.3,
+              mouthRollLower=.3, mouthLeft=.3, jawLeft=.3)
 
 def facial_actions(basis, g, count):
     a = torch.zeros(count, len(basis.action_labels))
@@ -55,14 +56,14 @@ def rehearse(number: int = 0,           # which person
              background: tuple = (255, 255, 255), seed: int = 0) -> Rehearsal:
     "Photograph a synthetic person who moves and speaks."
     basis, g = HeadBasis.load(), rng(seed, "rehearsal", number)
-    person, sitter, length = sitter_of(seed, 2000 + number, 1024)
+    person, subject, length = subject_of(seed, 2000 + number, 1024)
     camera = studio_camera(0, 0, size)
     W = camera.world_to_camera.numpy()
     actions, turns = fitted(basis, person, settle(facial_actions(basis, g, count).numpy())), np.radians(wander(g, count, 3, 20)*turn)
     frames, alpha, R, t, points = [], [], [], [], []
     for k in range(count):
         v, R_k, t_k = pose_person(basis, person, actions[k:k + 1], torch.tensor(turns[k:k + 1], dtype=torch.float32))
-        image, mask = photograph(sitter, strike(sitter, v, R_k, t_k), camera.world_to_camera, camera.K, camera.image_size)
+        image, mask = render_subject(subject, pose_subject(subject, v, R_k, t_k), camera.world_to_camera, camera.K, camera.image_size)
         a = mask[..., None]/255
         frames.append(np.round(np.clip(image - (1 - a)*(255 - np.array(background)), 0, 255)).astype(np.uint8)); alpha.append(a[..., 0])
         R.append(W[:3, :3] @ R_k); t.append(W[:3, :3] @ t_k + W[:3, 3]); points.append(v[basis.landmarks.numpy()] @ W[:3, :3].T + W[:3, 3])

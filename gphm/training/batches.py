@@ -18,7 +18,7 @@ from ..capture.frames import FrameSet
 from ..capture.crops import face_box
 from ..geometry.pose import invert_pose
 from ..model.expression_encoder import FaceInput
-from .augment import changed, mirror_of
+from .augment import changed, points_mirror
 from .surface import Surface
 
 # %% ../../nbs/training/batches.ipynb #eee7c444
@@ -179,9 +179,9 @@ class Sampler:
         self.reference, self.rest = reference_views(data).cpu().numpy(), rest_motion(data)
         self.motion, self.sigma = landmark_motion(data)
         self.points = cfg.tracked_points and data.face_points is not None
-        self.other_side = mirror_of(data.face_points.flatten(0, 1)) if self.points else None
+        self.other_side = points_mirror(data.face_points.flatten(0, 1)) if self.points else None
         self.surface = Surface(data) if cfg.surface_motion and data.surface_motion is not None else None
-        self.other_side = mirror_of(data.face_points.flatten(0, 1)) if self.points else None
+        self.other_side = points_mirror(data.face_points.flatten(0, 1)) if self.points else None
 
     def _drive(self, numbers, rows) -> tuple[FaceInput, Tensor]:
         "A face image and a non-face image for each row."

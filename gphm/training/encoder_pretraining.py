@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from ..core.config import Config
 from ..core.base import GPHMError, rng
-from ..synth.faces import Faces, scaled
+from ..synth.faces import FaceSamples, scaled
 from ..capture.frames import FrameSet
 from ..model.gaussian import GaussianModel
 from ..model.expression_encoder import FaceInput
@@ -36,7 +36,7 @@ def moved_heads(model: GaussianModel, exp: Tensor, # [B, exp_dim]
     return P - P_ne
 
 # %% ../../nbs/training/encoder_pretraining.ipynb #81496e38
-def read_on(model: GaussianModel, cfg: Config, frames: FrameSet, faces: Faces, steps: int, progress: bool = True) -> dict[str, float]:
+def read_on(model: GaussianModel, cfg: Config, frames: FrameSet, faces: FaceSamples, steps: int, progress: bool = True) -> dict[str, float]:
     "`steps` more for E_exp, in place, half of each batch from `faces`; returns the means of the last losses."
     sampler, half = Sampler(frames, cfg, "reading", 1, 1), cfg.teacher_batch
     faces, heads = faces.to(model.z_id.device), len(model.z_id)

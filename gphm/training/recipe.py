@@ -20,7 +20,7 @@ from ..synth.shape.basis import PARTS, HeadBasis
 from ..capture.contract import Captures, open_captures
 from ..capture.frames import FrameSet, load_frames
 from ..synth.heads import write_heads
-from ..synth.faces import Faces, write_faces
+from ..synth.faces import FaceSamples, write_faces
 from .validation import evaluate_heads, held_out, motion_explained, reads_faces, render_held_out
 from ..evaluation.metrics import save_scored, score_frames
 from ..model.gaussian import GaussianModel
@@ -42,7 +42,7 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
     root = resolve(data_dir)
     if not (root/"dataset.json").is_file():
         write_heads(root, cfg.subjects, cfg.expressions, cfg.views, cfg.test_views, cfg.image_size, cfg.conditions, cfg.seed, progress=progress,
-                    test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions, lenders=cfg.lenders,
+                    test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions, donors=cfg.lenders,
                     expressions_from=cfg.expressions_from, wear=cfg.wear, variety=cfg.variety, surface=cfg.surface)
     captures = open_captures(root)
     return write_points(captures, progress=progress) if cfg.tracked_points else captures
@@ -178,7 +178,7 @@ def finish_reading(run: Run, model: GaussianModel, captures: Captures, train: Fr
     else:
         faces = write_faces(f"{captures.root}-faces", cfg.face_people, cfg.face_moments, cfg.face_size, cfg.seed, progress=progress)
         seen = faces.person < faces.person.max().clamp(min=1)*7/8
-        learned, new = (Faces(faces.images[k], faces.motion[k], faces.person[k]) for k in (seen, ~seen))
+        learned, new = (FaceSamples(faces.images[k], faces.motion[k], faces.person[k]) for k in (seen, ~seen))
         _, _, step, seconds = read_checkpoint(run.dir)
         if step < cfg.gaussian_steps + cfg.face_steps:
             facts = {f"before/{k}": v for k, v in reads_faces(model, new).items()}

@@ -12,7 +12,7 @@ from ..core.config import Config
 from ..core.base import rng
 from ..capture.frames import FrameSet
 from ..model.head import Codes, expression_weight
-from ..synth.shape.surface import REGIONS
+from ..synth.shape.surface import SURFACE_REGIONS
 
 # %% ../../nbs/training/surface.ipynb #ebc653ec
 FACE = ("lids", "lips", "brows", "nose", "cheeks", "jaw", "forehead", "eye_left", "eye_right", "teeth_upper", "teeth_lower", "tongue")
@@ -24,7 +24,7 @@ class Surface:
     def __init__(self, data: FrameSet):
         self.neutral, self.motion = data.surface_neutral.float(), data.surface_motion       # [S, V, 3], [N, V, 3]
         region = data.surface_region
-        of = lambda names: torch.isin(region, torch.tensor([REGIONS.index(n) for n in names], device=region.device))
+        of = lambda names: torch.isin(region, torch.tensor([SURFACE_REGIONS.index(n) for n in names], device=region.device))
         self.face, self.fine = of(FACE), of(FINE)
         self.mean = self.neutral.mean(0)                                                     # [V, 3]
         rows = torch.linspace(0, len(self.motion) - 1, min(1000, len(self.motion)), device=region.device).round().long()

@@ -19,7 +19,7 @@ from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
 from .batches import canonical_landmarks, faces_at, frontal_views, reference_views, unit
 from .encoder_pretraining import moved_heads
-from ..synth.faces import Faces
+from ..synth.faces import FaceSamples
 
 # %% ../../nbs/training/validation.ipynb #4f987804
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def foreign_motion(model, train: FrameSet, test: FrameSet) -> dict[str, float]:
 
 # %% ../../nbs/training/validation.ipynb #f4b8e3dd
 @torch.no_grad()
-def reads_faces(model: GaussianModel, faces: Faces, batch: int = 64) -> dict[str, float]:
+def reads_faces(model: GaussianModel, faces: FaceSamples, batch: int = 64) -> dict[str, float]:
     "R^2 of the motion of `FACE_PARTS` since each person's mean, when the codes of faces move the landmarks of the model's mean head."
     faces = faces.to(model.z_id.device)
     found = torch.cat([moved_heads(model, model.E_exp(unit(x)), model.z_id.mean(0).expand(len(x), -1)) for x in faces.images.split(batch)])

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..shape.basis import HeadBasis
 from ..noise import noise, smoothstep
-from .parts import CLOTHS, cloth, grid_faces, join, piece, sweep, unit
-from .on_skin import bind, lookup, neck_axis, neck_radius, regions
+from .parts import CLOTHS, cloth, grid_faces, join, piece, sweep, unit_rows
+from .on_skin import bind_to_skin, lookup, neck_axis, neck_radius, regions
 
 # %% ../../../nbs/synth/clothing/clothes.ipynb #f6e04135
 CLOTHES = ("collar", "turtleneck", "hood", "scarf")
@@ -30,7 +30,7 @@ def make_clothes(basis: HeadBasis, kind, g, colour=None):
     "A shirt collar, a rolled neck (`turtleneck`), a hood or a scarf; `colour` is that of the shirt."
     rgb = np.array(CLOTHS[g.integers(len(CLOTHS))] if colour is None else colour)
     pieces = dict(collar=_collar, turtleneck=_turtleneck, hood=_hood, scarf=_scarf)[kind](basis, g, rgb, int(g.integers(100)))
-    near, share = bind(basis, np.concatenate([q["points"] for q in pieces]), regions(basis)["neck"], 32, .022)
+    near, share = bind_to_skin(basis, np.concatenate([q["points"] for q in pieces]), regions(basis)["neck"], 32, .022)
     return join(kind, pieces, False, near, share)
 
 # %% ../../../nbs/synth/clothing/clothes.ipynb #fa2848a1
@@ -45,7 +45,8 @@ def _collar(basis, g, rgb, seed):
     y = base + (top - base)*k - reach*tip*np.clip(1 - k, 0, None)*(outside == 1)
     spread = g.uniform(0, .35)*np.clip(1 - k, 0, None)*(outside == 1)               # the points part below
     off = .0028 + .0038*outside + .004*np.maximum(.5 - k, 0)*(outside == 1)
-    p = ring(basis, a + spread*tip*np.where(a < np.pi, 1, -1), y, off + .0012*(1 - tip)*outside*noise(np.stack([a*3, 0*a, 0*a], -1), 1, 2, seed))
+    p = ring(basis, a + spread*tip*np.where(a < np.pi, 1, -1), y,
+             off + .0012*(1 - tip)*outside*noise(np.stack([a*3, 0*a, 0*a], -1), 1, 2, seed))
     q = p.reshape(-1, 3)
     edge = np.exp(-((np.arange(10)[:, None] - 8.3)/.5)**2)
     c = cloth(q, rgb, seed, .05)*(1 - .25*edge - .35*(outside == 0) + 0*a).reshape(-1, 1)
@@ -71,15 +72,17 @@ def _rolled(path, a, b, seed, folds, size, up=(0, 1, 0), closed=False, sides=18)
     body = p[:len(core)]
     j = np.tile(np.arange(sides)*2*np.pi/sides, len(path))
     along = np.repeat(np.arange(len(path))/len(path)*2*np.pi, sides)
-    n = noise(np.stack([np.cos(j)*folds, np.sin(j)*folds, 0*j], -1) + np.stack([np.cos(along), np.sin(along), np.cos(along + 1)], -1)*1.3, 1, 2, seed)
-    return (np.concatenate([body + unit(body - core)*(size*n)[:, None], p[len(core):]]), f), np.concatenate([1 + .30*n, np.ones(len(p) - len(core))])
+    n = noise(np.stack([np.cos(j)*folds, np.sin(j)*folds, 0*j], -1) + np.stack([np.cos(along), np.sin(along), np.cos(along + 1)], -1)*1.3,
+              1, 2, seed)
+    return (np.concatenate([body + unit_rows(body - core)*(size*n)[:, None], p[len(core):]]),
+            f), np.concatenate([1 + .30*n, np.ones(len(p) - len(core))])
 
 def _hood(basis, g, rgb, seed):
     big = g.uniform(.8, 1.15)
     a = np.linspace(.24, 2*np.pi - .24, 73)
     tall, deep = by_side(a, .010, .015, .030)*big, by_side(a, .006, .010, .022)*big
     path = ring(basis, a, by_side(a, -.148, -.118, -.098), deep + .002)
-    mesh, tone = _rolled(path, tall, deep, seed, 1.6, .004*big, unit(np.array([0, 1, .35])), sides=20)
+    mesh, tone = _rolled(path, tall, deep, seed, 1.6, .004*big, unit_rows(np.array([0, 1, .35])), sides=20)
     pieces = [piece(mesh, cloth(mesh[0], rgb, seed, .06)*tone[:, None], .02)]
     cord = np.array([.5, .48, .45]) if rgb.mean() < .25 and g.random() < .5 else rgb*.75
     for s in (1, -1):
@@ -92,7 +95,8 @@ def _scarf(basis, g, rgb, seed):
     second = rgb*.35 if rgb.mean() > .1 else rgb + .25
     stripes, pieces = g.random() < .5, []
     a = np.arange(96)*2*np.pi/96
-    for k, (front, side, back, off, tall, deep) in enumerate([(-.150, -.122, -.112, .010, .020, .014), (-.126, -.104, -.094, .009, .021, .012)]):
+    for k, (front, side, back, off, tall, deep) in enumerate([(-.150, -.122, -.112, .010, .020, .014),
+                                                              (-.126, -.104, -.094, .009, .021, .012)]):
         turn = g.uniform(-.5, .5)
         y = by_side(a + turn*.5, front, side, back) + .004*np.sin(a + seed + 2*k)
         path = ring(basis, a, y, off + .003*np.sin(2*a + seed + k))

@@ -11,8 +11,8 @@ import functools
 import numpy as np
 
 from ..shape.basis import HeadBasis
-from .parts import blob, join, mirrored, normals_of, piece, sweep, unit
-from .on_skin import bind, regions
+from .parts import blob, join, mirrored_points, normals_of, piece, sweep, unit_rows
+from .on_skin import bind_to_skin, regions
 
 # %% ../../../nbs/synth/clothing/earrings.ipynb #8e52dd24
 EARRINGS = ("stud", "hoop", "drop")
@@ -29,20 +29,20 @@ def lobe(basis: HeadBasis):
     normals = normals_of(T, faces)
     near = ear[(T[ear, 1] < low + .010) & (T[ear, 1] > low + .003) & (normals[ear, 0] > .6)]
     k = near[np.argmax(T[near, 0])]
-    return T[k], unit(normals[k] + [.5, 0, 0])
+    return T[k], unit_rows(normals[k] + [.5, 0, 0])
 
 def make_earrings(basis: HeadBasis, kind, g, colour=None):
     "A pair (now and then one) of studs, hoops or drops."
     at, n = lobe(basis)
     metal = np.array(METALS[g.choice(list(METALS), p=[.5, .34, .1, .06])] if colour is None else colour)
     gem = np.array(GEMS[g.integers(len(GEMS))])
-    turn = np.stack([n, unit(np.array([0, 1, 0]) - n*n[1]), np.zeros(3)], 1)
+    turn = np.stack([n, unit_rows(np.array([0, 1, 0]) - n*n[1]), np.zeros(3)], 1)
     turn[:, 2] = np.cross(turn[:, 0], turn[:, 1])
     r = g.uniform(.0016, .0032)
     if kind == "stud": pieces = [piece(blob(at + n*r*.35, [r*.8, r, r], turn), gem if g.random() < .5 else metal, 1.)]
     elif kind == "hoop":
         big, thin = float(g.choice([.0060, .0095, .015, .021])), g.uniform(.0007, .0014)
-        across = unit(np.array([n[0], 0, n[2] + .9]))                           # the ring goes through the lobe from front to back
+        across = unit_rows(np.array([n[0], 0, n[2] + .9]))                           # the ring goes through the lobe from front to back
         a = np.arange(40)*2*np.pi/40
         ring = at - across*.002 + [0, -big + .002, 0] + big*(np.cos(a)[:, None]*np.array([0, 1, 0]) + np.sin(a)[:, None]*across)
         pieces = [piece(sweep(ring, thin, thin, np.cross(across, [0, 1, 0]), sides=8, closed=True), metal, 1.)]
@@ -52,8 +52,8 @@ def make_earrings(basis: HeadBasis, kind, g, colour=None):
         pieces = [piece(blob(top - n*.001, [.0014, .0018, .0018], turn), metal, 1.),
                   piece(sweep(top + np.outer(np.linspace(0, 1, 4), [.001, -length, 0]), .0005, .0005, (1, 0, 0), sides=6), metal, 1.),
                   piece(blob(top + [.001, -length - big, 0], [big*.7, big*g.uniform(1, 1.9), big*.7]), gem, 1.)]
-    if g.random() > .08: pieces = pieces + [mirrored(q) for q in pieces]
+    if g.random() > .08: pieces = pieces + [mirrored_points(q) for q in pieces]
     ears = regions(basis)["ear"]
     points = np.concatenate([q["points"] for q in pieces])
-    near, share = bind(basis, at*np.stack([np.where(points[:, 0] > 0, 1, -1), *np.ones((2, len(points)))], 1), ears, 5, .003)
+    near, share = bind_to_skin(basis, at*np.stack([np.where(points[:, 0] > 0, 1, -1), *np.ones((2, len(points)))], 1), ears, 5, .003)
     return join(kind, pieces, True, near, share)

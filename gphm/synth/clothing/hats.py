@@ -11,12 +11,13 @@ from scipy.ndimage import gaussian_filter, minimum_filter
 
 from ..shape.basis import HeadBasis
 from ..noise import noise, smoothstep
-from .parts import CLOTHS, Wear, blob, cloth, grid_faces, join, piece, unit
-from .on_skin import CENTRE, POLAR, THETA, bind, cast, lookup, regions, skull_radius, toward
+from .parts import CLOTHS, Wear, blob, cloth, grid_faces, join, piece, unit_rows
+from .on_skin import HAT_CENTRE, POLAR, THETA, bind_to_skin, cast_rays, lookup, regions, skull_radius, toward
 
 # %% ../../../nbs/synth/clothing/hats.ipynb #25d4d77c
 HATS = ("beanie", "cap", "hat", "headband")
-RIM = dict(beanie=(.081, .041, -.012), cap=(.081, .046, .010), hat=(.080, .052, .034), headband=(.078, .048, .020))   # height of the rim: front, side, back
+# height of the rim: front, side, back
+RIM = dict(beanie=(.081, .041, -.012), cap=(.081, .046, .010), hat=(.080, .052, .034), headband=(.078, .048, .020))
 
 def rim_height(kind, theta):
     "Height (paint space) of the lower edge in direction theta."
@@ -26,24 +27,26 @@ def rim_height(kind, theta):
 def polar_of(basis, theta, y):
     "Polar angle at which the skull reaches height y in direction theta; [n] each."
     r = lookup(skull_radius(basis), theta[:, None], POLAR[None]/POLAR[-1])
-    heights = CENTRE[1] + r*np.cos(POLAR)
+    heights = HAT_CENTRE[1] + r*np.cos(POLAR)
     return np.array([np.interp(-h, -row, POLAR) for h, row in zip(y, heights)])
 
 def crown(basis, kind, columns, rows, thickness, start=None):
-    "Sheet [rows, columns, 3] from the crown (or from `start` [columns], polar angles) to the rim; thickness(theta, s, polar) metres, s in [0, 1]."
+    """Sheet [rows, columns, 3] from the crown (or from `start` [columns], polar angles) to the rim; thickness(theta, s, polar) metres, s
+    in [0, 1]."""
     theta = np.arange(columns)*2*np.pi/columns - np.pi
     end = gaussian_filter(polar_of(basis, theta, rim_height(kind, theta)), columns/48, mode="wrap")
     s = np.linspace(0, 1, rows)[:, None]
     polar = (0 if start is None else start)*(1 - s) + end*s
     t = theta + 0*polar
     r = lookup(gaussian_filter(skull_radius(basis), 2, mode=("wrap", "nearest")), t, polar/POLAR[-1])
-    return CENTRE + toward(t, polar)*(r + thickness(t, s + 0*polar, polar))[..., None], t, s + 0*polar
+    return HAT_CENTRE + toward(t, polar)*(r + thickness(t, s + 0*polar, polar))[..., None], t, s + 0*polar
 
 def _limit(basis, mesh, margin=.0035, slope=1.2):
     "Largest radius [97, 70] of hair below a mesh, over THETA and POLAR: free where the mesh is not, but near its edges."
     d = toward(THETA[:, None], POLAR[None])
-    r = cast(CENTRE, d, *mesh)
-    r = minimum_filter(np.where(r > 0, r - margin, np.inf), 3, mode=("wrap", "nearest"))       # hair and hat follow the skin a little differently
+    r = cast_rays(HAT_CENTRE, d, *mesh)
+    # hair and hat follow the skin a little differently
+    r = minimum_filter(np.where(r > 0, r - margin, np.inf), 3, mode=("wrap", "nearest"))
     r = np.maximum(r, skull_radius(basis) + .0008)
     gap = np.abs(POLAR[:, None] - POLAR[None])*.1*slope
     return (r[:, None] + gap).min(2)
@@ -53,7 +56,7 @@ def make_hat(basis: HeadBasis, kind, g, colour=None):
     rgb = np.array(CLOTHS[g.integers(len(CLOTHS))] if colour is None else colour)*np.exp(g.normal(0, .08))
     seed = int(g.integers(100))
     mesh, pieces, base = dict(beanie=_beanie, cap=_cap, hat=_brimmed, headband=_headband)[kind](basis, g, rgb, seed)
-    near, share = bind(basis, base, regions(basis)["skull"], 24, .018)
+    near, share = bind_to_skin(basis, base, regions(basis)["skull"], 24, .018)
     return join(kind, pieces, True, near, share, limit=_limit(basis, mesh))
 
 # %% ../../../nbs/synth/clothing/hats.ipynb #b7edaef1
@@ -62,23 +65,28 @@ def _beanie(basis, g, rgb, seed):
     def thickness(t, s, polar):
         lump = .0022*noise(toward(t, polar), 5, 2, seed)*smoothstep(1, .6, s)
         edge = smoothstep(0, .02, s - fold)
-        return .0052 + slouch*np.clip(1 - (s/.75)**2, 0, 1) + .0035*edge*(1 - smoothstep(.96, 1.0, s)) - .0035*smoothstep(.97, 1, s) + lump - .0012*np.exp(-((s - fold)/.02)**2)
+        return (.0052 + slouch*np.clip(1 - (s/.75)**2, 0, 1)
+                + .0035*edge*(1 - smoothstep(.96, 1.0, s)) - .0035*smoothstep(.97, 1, s) + lump - .0012*np.exp(-((s - fold)/.02)**2))
     p, t, s = crown(basis, "beanie", 4*ribs, 33, thickness)
     rib = .5 + .5*np.cos(ribs*t + np.pi*.25)
-    knit = (1 - .30*rib*smoothstep(.06, .3, s))*(.93 + .07*np.cos(170*s))*np.where(s > fold, 1.04, 1)*(1 - .45*np.exp(-((s - fold + .012)/.02)**2))
+    knit = (1 - .30*rib*smoothstep(.06, .3, s))*(.93 + .07*np.cos(170*s))
+    knit = knit*np.where(s > fold, 1.04, 1)*(1 - .45*np.exp(-((s - fold + .012)/.02)**2))
     p = p.reshape(-1, 3)
     mesh = p, grid_faces(*t.shape, True)
     return mesh, [piece(mesh, cloth(p, rgb, seed)*knit.reshape(-1, 1), .03, ao=(1 - .25*rib*smoothstep(.06, .3, s)).ravel())], p
 
 def _cap(basis, g, rgb, seed):
     tall = g.uniform(.006, .016)
-    p, t, s = crown(basis, "cap", 144, 26, lambda t, s, polar: .0045 + .003*smoothstep(1, .7, s) + tall*smoothstep(1.6, .3, np.abs(t))*np.exp(-((s - .55)/.35)**2)
+    p, t, s = crown(basis, "cap", 144, 26, lambda t, s, polar: .0045 + .003*smoothstep(1, .7, s)
+                    + tall*smoothstep(1.6, .3, np.abs(t))*np.exp(-((s - .55)/.35)**2)
                     + .004*smoothstep(.5, 0, s) + .0012*noise(toward(t, polar), 6, 2, seed) - .003*smoothstep(.97, 1, s))
     seams = np.abs((t/(np.pi/3) + .5) % 1 - .5)*np.pi/3*np.sin(np.minimum(s*1.6, np.pi/2))*.1
-    c = cloth(p.reshape(-1, 3), rgb, seed, .05)*(1 - .4*np.exp(-(seams/.0016)**2)*smoothstep(.03, .1, s) - .25*np.exp(-((s - .93)/.012)**2)).reshape(-1, 1)
+    dark = 1 - .4*np.exp(-(seams/.0016)**2)*smoothstep(.03, .1, s) - .25*np.exp(-((s - .93)/.012)**2)          # seams, and the band's edge
+    c = cloth(p.reshape(-1, 3), rgb, seed, .05)*dark.reshape(-1, 1)
     second = rgb if g.random() < .6 else np.array(CLOTHS[g.integers(len(CLOTHS))])
     mesh = p.reshape(-1, 3), grid_faces(*t.shape, True)
-    if g.random() < .5: c[((np.abs(t) < .30) & (np.abs(s - .66) < .13)).ravel()] = second if second is not rgb else rgb*.3 + .35*(rgb.mean() < .2)
+    if g.random() < .5:
+        c[((np.abs(t) < .30) & (np.abs(s - .66) < .13)).ravel()] = second if second is not rgb else rgb*.3 + .35*(rgb.mean() < .2)
     top = p[0].mean(0)
     a = np.linspace(-1, 1, 25)[None]                                              # the visor, from the rim outwards and back below
     out = np.concatenate([np.linspace(0, 1, 9), np.linspace(1, 0, 9)])[:, None]
@@ -92,11 +100,12 @@ def _cap(basis, g, rgb, seed):
     under = np.where(np.arange(18)[:, None] < 9, 1., .55) + 0*a
     near = np.repeat(edge[None], 18, 0).reshape(-1, 3)
     button = piece(blob(top + [0, .0005, 0], [.006, .003, .006]), second, .05)
-    pieces = [piece(mesh, c, .03), piece((vp, grid_faces(18, 25)), cloth(vp, second, seed, .04)*lines.reshape(-1, 1), .04, ao=under.ravel()), button]
+    pieces = [piece(mesh, c, .03), piece((vp, grid_faces(18, 25)), cloth(vp, second, seed, .04)*lines.reshape(-1, 1),
+                                         .04, ao=under.ravel()), button]
     return mesh, pieces, np.concatenate([mesh[0], near, button["points"]])
 
 # %% ../../../nbs/synth/clothing/hats.ipynb #8ae8a4ae
-def crown_height(basis): return float(CENTRE[1] + skull_radius(basis)[:, 0].mean())
+def crown_height(basis): return float(HAT_CENTRE[1] + skull_radius(basis)[:, 0].mean())
 
 def _brimmed(basis, g, rgb, seed):
     bucket = g.random() < .4
@@ -109,16 +118,16 @@ def _brimmed(basis, g, rgb, seed):
     lean = .19 - .01*bucket
     k = np.concatenate([1 - lean*up, (1 - lean)*(.86 + .14*np.cos(round_)), (1 - lean)*inwards])    # side, rounded edge, top
     h = np.concatenate([.90*up, .90 + .10*np.sin(round_), 1 + 0*inwards])
-    middle = np.array([0, 0, CENTRE[2]])
+    middle = np.array([0, 0, HAT_CENTRE[2]])
     p = np.stack([rim[:, 0]*k, rim[:, 1] + (top - rim[:, 1])*h, middle[2] + (rim[:, 2] - middle[2])*k], -1)
     if not bucket: p[..., 1] -= smoothstep(.93, 1, h)*.014*np.exp(-(p[..., 0]/.022)**2)
     if not bucket: p[..., 0] *= 1 - .28*smoothstep(.5, 1, h)*smoothstep(.01, .08, p[..., 2])                # pinched in front
-    d = p - CENTRE                                                                # never inside the skull
+    d = p - HAT_CENTRE                                                                # never inside the skull
     r = np.linalg.norm(d, axis=-1)
     least = lookup(skull_radius(basis), np.arctan2(d[..., 0], d[..., 2]), np.arccos((d[..., 1]/r).clip(-1, 1))/POLAR[-1]) + .004
-    p = CENTRE + d*(np.maximum(r, least)/r)[..., None]
+    p = HAT_CENTRE + d*(np.maximum(r, least)/r)[..., None]
     s = np.concatenate([np.linspace(0, 1, 9), np.linspace(1, 0, 9)])[:, None]
-    outward = unit(np.stack([rim[:, 0]/.8, 0*t, rim[:, 2] - middle[2]], -1))
+    outward = unit_rows(np.stack([rim[:, 0]/.8, 0*t, rim[:, 2] - middle[2]], -1))
     y = -.58*wide*s + 0*t if bucket else .012*np.sin(t)**2*s**2 - .012*s*np.maximum(np.cos(t), 0)**2 + .004*s
     brim = rim + (wide*s)[..., None]*outward + y[..., None]*[0, 1, 0]
     brim[..., 1] += np.where(np.arange(18)[:, None] < 9, .0013, -.0013) + .002*noise(brim, 18, 2, seed)*s
@@ -135,7 +144,8 @@ def _headband(basis, g, rgb, seed):
     wide, columns = g.uniform(.018, .042), 120
     theta = np.arange(columns)*2*np.pi/columns - np.pi
     start = gaussian_filter(polar_of(basis, theta, rim_height("headband", theta) + wide), columns/48, mode="wrap")
-    p, t, s = crown(basis, "headband", columns, 13, lambda t, s, polar: .0012 + .0030*np.sin(np.pi*(.04 + .92*s))**.5 + .0005*noise(toward(t, polar), 30, 2, seed), start)
+    p, t, s = crown(basis, "headband", columns, 13, lambda t, s, polar: .0012 + .0030*np.sin(np.pi*(.04 + .92*s))**.5
+                    + .0005*noise(toward(t, polar), 30, 2, seed), start)
     q = p.reshape(-1, 3)
     stripe = np.abs(s - .5) < g.uniform(.05, .2) if g.random() < .3 else s < 0
     c = np.where(stripe.reshape(-1, 1), 1 - .6*rgb, cloth(q, rgb, seed, .05)*(1 - .3*np.abs(2*s - 1).reshape(-1, 1)**6))
@@ -147,9 +157,9 @@ def hat_limit(wear: Wear, points) -> tuple:
     "Hair below a hat: points [N, 3] of paint space pressed under it, and which [N] were (or all as they are, without a hat)."
     p = np.asarray(points, float)
     if "limit" not in wear.more: return p, np.zeros(len(p), bool)
-    d = p - CENTRE
+    d = p - HAT_CENTRE
     r = np.maximum(np.linalg.norm(d, axis=-1), 1e-9)
     polar = np.arccos((d[:, 1]/r).clip(-1, 1))
     most = lookup(wear.more["limit"], np.arctan2(d[:, 0], d[:, 2]), polar/POLAR[-1])
     under = (r > most) & (polar < POLAR[-1])
-    return np.where(under[:, None], CENTRE + d*(np.minimum(r, most)/r)[:, None], p), under
+    return np.where(under[:, None], HAT_CENTRE + d*(np.minimum(r, most)/r)[:, None], p), under

@@ -30,7 +30,8 @@ class Outfit:
 
 def label_of(kind: str) -> int:
     "The part label (`shading.LABELS`) of a thing."
-    return LABELS.index("glasses" if kind.startswith("glasses") else "hat" if kind in HATS else "earrings" if kind in EARRINGS else "clothes")
+    return LABELS.index("glasses" if kind.startswith("glasses") else "hat" if kind in HATS
+                        else "earrings" if kind in EARRINGS else "clothes")
 
 def dress(basis: HeadBasis, wear, T: np.ndarray, neutral: np.ndarray):
     "Put things (list of `Wear`) on a person: paint space T [V, 3], that person's neutral vertices [V, 3]. None when there are none."
@@ -38,8 +39,10 @@ def dress(basis: HeadBasis, wear, T: np.ndarray, neutral: np.ndarray):
     if not wear: return None
     start = np.cumsum([0] + [len(w.points) for w in wear])
     join = lambda f: np.concatenate([f(w) for w in wear])
-    return Outfit(tuple((w, np.round(fit_wear(w, basis, T, neutral), 9)) for w in wear), np.concatenate([w.faces + o for w, o in zip(wear, start)]), join(lambda w: w.clear),
-                  join(lambda w: np.full(len(w.faces), label_of(w.kind))), join(lambda w: np.column_stack([w.colour, w.gloss, w.alpha])), np.round(join(lambda w: w.ao), 9))
+    return Outfit(tuple((w, np.round(fit_wear(w, basis, T, neutral), 9)) for w in wear),
+                  np.concatenate([w.faces + o for w, o in zip(wear, start)]), join(lambda w: w.clear),
+                  join(lambda w: np.full(len(w.faces), label_of(w.kind))), join(lambda w: np.column_stack([w.colour, w.gloss, w.alpha])),
+                  np.round(join(lambda w: w.ao), 9))
 
 def outfit_points(outfit: Outfit, neutral, v, R, t) -> np.ndarray: # [N, 3]
     "Everything in a frame: see `heads_wear.pose_wear`."

@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 from scipy.ndimage import map_coordinates
 
-from .styles import Style
-from .surface import CENTRE, DROP, REACH, Piece, halves, unit
+from .styles import HairStyle
+from .surface import HAIR_CENTRE, DROP, HAIR_REACH, Piece, halves, unit_vectors
 from .strands import hairline
 from ..noise import smoothstep
 
@@ -21,7 +21,7 @@ STEPS = 48
 @njit(cache=True, nogil=True, error_model="numpy")
 def _at(table, theta, u):
     n, m = table.shape
-    x, y = (theta + np.pi)/(2*np.pi)*(n - 1), min(max(u/REACH, 0.), 1.)*(m - 1)
+    x, y = (theta + np.pi)/(2*np.pi)*(n - 1), min(max(u/HAIR_REACH, 0.), 1.)*(m - 1)
     x -= np.floor(x/(n - 1))*(n - 1)
     i, j = min(int(x), n - 2), min(int(y), m - 2)
     a, b = x - i, y - j
@@ -43,7 +43,8 @@ def _resample(trail, last, bend, centre, out, normal):
 
 # %% ../../../nbs/synth/hair/locks.ipynb #4dbf0d8b
 @njit(cache=True, nogil=True, error_model="numpy")
-def _grow(theta0, u0, length, layer, own, reach, R, H, end, centre, weights, vectors, lift, spike, hangs, margin, gathered, bend, out, normal):
+def _grow(theta0, u0, length, layer, own, reach, R, H, end, centre, weights, vectors, lift,
+          spike, hangs, margin, gathered, bend, out, normal):
     "Walk every lock over the surface; out, normal [L, K, 3]: points and outward directions. weights: whorl, parting, part, gravity, mess."
     M = STEPS
     trail, p, q, f, d, n = np.empty((M + 1, 3)), np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
@@ -72,7 +73,8 @@ def _grow(theta0, u0, length, layer, own, reach, R, H, end, centre, weights, vec
             front = min(max((p[2] + .075)/.05, 0.), 1.)        # a parting ends at the whorl
             gn = 0.
             for c in range(3):
-                f[c] = (weights[0] + .8*weights[1]*(1 - front))*(wn*n[c] - whorl[c])*away + comb[c] + forehead*brow[c] + weights[4]*own[l, c]
+                f[c] = (weights[0] + .8*weights[1]*(1 - front))*(wn*n[c] - whorl[c])*away + comb[c] \
+                    + forehead*brow[c] + weights[4]*own[l, c]
                 if c == 0: f[c] += weights[1]*side*front*(1. if u < 1 else .1)
                 if c == 1: f[c] -= weights[3]
                 if gathered: f[c] += 3*(anchor[c] - p[c])/.1
@@ -97,7 +99,7 @@ def _grow(theta0, u0, length, layer, own, reach, R, H, end, centre, weights, vec
 # %% ../../../nbs/synth/hair/locks.ipynb #e8954fac
 WHORL = np.array([.12, .86, -.50])/np.linalg.norm([.12, .86, -.50])
 
-def roots(style: Style, g, recede):
+def roots(style: HairStyle, g, recede):
     "Where locks start: theta, u [L]; evenly over the scalp, and more of them along the front hairline and the parting."
     n = 3*style.locks
     k = np.arange(n) + g.integers(1 << 16)
@@ -106,8 +108,9 @@ def roots(style: Style, g, recede):
     edge = np.arange(n) % (8 if style.mess > .5 else 4) == 0
     theta = np.where(edge, theta*.45, theta)
     y = np.where(edge, hairline(theta, recede) + .0005 + .010*g.random(n)**2, y)
-    keep = np.flatnonzero((y > hairline(theta, recede) + g.normal(0, .0020, n)) & (y < .147) & ((y > .03) | (style.hang is None)))[:style.locks]
-    up, theta = y[keep] - CENTRE[1], theta[keep]
+    grows = (y > hairline(theta, recede) + g.normal(0, .0020, n)) & (y < .147) & ((y > .03) | (style.hang is None))
+    keep = np.flatnonzero(grows)[:style.locks]
+    up, theta = y[keep] - HAIR_CENTRE[1], theta[keep]
     u = np.where(up > 0, np.arccos(np.clip(up/.097, 0, 1))/(np.pi/2), 1 - up/DROP)
     if style.hang:
         k = np.arange(1, len(u), 8)
@@ -119,7 +122,7 @@ def roots(style: Style, g, recede):
         theta[k], u[k] = np.arctan2(x, z), np.arcsin(np.hypot(x, z)/.097)/(np.pi/2)
     return theta, u
 
-def guides(style: Style, g, tables, recede):
+def guides(style: HairStyle, g, tables, recede):
     "The middle lines of the locks: points and outward directions [L, knots, 3], their layer [L] in about [.4, 1.1]."
     theta, u = roots(style, g, recede)
     L = len(theta)
@@ -132,33 +135,35 @@ def guides(style: Style, g, tables, recede):
     if style.cut: reach = g.normal(0, .003, L)
     out, normal = np.empty((L, style.knots, 3)), np.empty((L, style.knots, 3))
     vectors = np.array([WHORL, style.comb, style.brow, style.anchor or (0, 0, 0)], float)
-    _grow(theta, u, length, layer, own, reach, *tables[:2], np.ascontiguousarray(np.repeat(tables[2][:, None], 2, 1)), CENTRE,
+    _grow(theta, u, length, layer, own, reach, *tables[:2], np.ascontiguousarray(np.repeat(tables[2][:, None], 2, 1)), HAIR_CENTRE,
           np.array([style.whorl, style.parting, style.part, style.gravity, style.mess]), vectors, style.lift, style.spike,
-          style.hang is not None, .003 + style.wave[0], style.anchor is not None, 1.4 if style.hang and style.wave[0] < .005 else 1., out, normal)
+          style.hang is not None, .003 + style.wave[0], style.anchor is not None, 1.4 if style.hang and style.wave[0] < .005 else 1.,
+          out, normal)
     return out, normal, layer
 
 # %% ../../../nbs/synth/hair/locks.ipynb #3ae97f1c
-def bun(style: Style, g, kind):
+def bun(style: HairStyle, g, kind):
     "Middle lines, outward directions [L, knots, 3] and layers [L] of what is tied together at the anchor."
     A, K = np.array(style.anchor), 16
     s = np.linspace(0, 1, K)
-    out_dir = unit(A - CENTRE)
+    out_dir = unit_vectors(A - HAIR_CENTRE)
     if kind == "bun":
         L, r = 170, .030
-        axis = unit(out_dir + g.normal(0, .28, (L, 3)))
-        a = unit(np.cross(axis, [1., 0, 0]))
+        axis = unit_vectors(out_dir + g.normal(0, .28, (L, 3)))
+        a = unit_vectors(np.cross(axis, [1., 0, 0]))
         b = np.cross(axis, a)
         phi = g.uniform(0, 2*np.pi, (L, 1)) + s*g.uniform(1.8, 3.4, (L, 1))
         lat = np.arcsin(g.uniform(-.5, .92, (L, 1))) + .35*(s - .5)*g.normal(0, 1, (L, 1))
         layer = 1.04 - .22*g.random(L)**2
-        n = (np.cos(phi)*np.cos(lat))[..., None]*a[:, None] + (np.sin(phi)*np.cos(lat))[..., None]*b[:, None] + np.sin(lat)[..., None]*axis[:, None]
+        n = ((np.cos(phi)*np.cos(lat))[..., None]*a[:, None] + (np.sin(phi)*np.cos(lat))[..., None]*b[:, None]
+             + np.sin(lat)[..., None]*axis[:, None])
         return A + out_dir*.020 + n*r*layer[:, None, None]*[1.06, 1.06, .95], n, layer
     L = 190
     t = s[:, None]
     line = A + np.array([0, .004, -.024])*np.minimum(t*5, 1)*(2 - np.minimum(t*5, 1)) + np.array([0, -.185, .012])*t**1.25
     q, phi = np.sqrt(g.random(L)), g.uniform(0, 2*np.pi, L)
     r = .0110 + .0150*smoothstep(0, .35, s) - .011*smoothstep(.5, 1, s)
-    b = np.cross(unit(np.gradient(line, axis=0)), [1., 0, 0])
+    b = np.cross(unit_vectors(np.gradient(line, axis=0)), [1., 0, 0])
     n = np.cos(phi)[:, None, None]*np.array([1., 0, 0]) + np.sin(phi)[:, None, None]*b
     sway = .006*np.sin(s*5 + g.uniform(0, 6, (L, 1)))*s
     tip = 1.04 - .45*g.random((L, 1))**2
@@ -167,13 +172,14 @@ def bun(style: Style, g, kind):
     return pick(line) + n*(q[:, None]*r + sway)[..., None], n, .55 + .5*q
 
 # %% ../../../nbs/synth/hair/locks.ipynb #2316292f
-def ribbons(style: Style, g, p, n, layer):
-    "From middle lines p, n [L, K, 3]: edges [L*strands, K, 2, 3], their normals, unit tangents [L*strands, K, 3], and the lock of each ribbon."
+def ribbons(style: HairStyle, g, p, n, layer):
+    """From middle lines p, n [L, K, 3]: edges [L*strands, K, 2, 3], their normals, unit tangents [L*strands, K, 3], and the lock of each
+    ribbon."""
     L, K = p.shape[:2]
     m = style.strands
     s = np.linspace(0, 1, K)
-    t = unit(np.gradient(p, axis=1))
-    b = unit(np.cross(t, n))
+    t = unit_vectors(np.gradient(p, axis=1))
+    b = unit_vectors(np.cross(t, n))
     arc = np.concatenate([np.zeros((L, 1)), np.cumsum(np.linalg.norm(np.diff(p, axis=1), axis=-1), 1)], 1)
     lock = np.repeat(np.arange(L), m)
     p, t, b, n, arc = (x[lock] for x in (p, t, b, n, arc))
@@ -181,7 +187,8 @@ def ribbons(style: Style, g, p, n, layer):
     size = np.minimum(arc[:, -1:]/.03, 1)                                      # a lock that was cut early is thin
     spread = style.spread*(1 - style.clump*s**.8)
     a, h = g.uniform(-1, 1, (N, 1)), g.uniform(-.5, .6, (N, 1))
-    stray = style.frizz*np.minimum(s*3, 1)*(np.sin(arc*g.uniform(60, 160, (N, 1)) + g.uniform(0, 6.3, (N, 1))) + .8*g.normal(0, 1, (N, 1))*s)
+    stray = style.frizz*np.minimum(s*3, 1)*(np.sin(arc*g.uniform(60, 160, (N, 1)) + g.uniform(0, 6.3, (N, 1)))
+                                            + .8*g.normal(0, 1, (N, 1))*s)
     stray2 = style.frizz*s*np.abs(g.normal(0, 1.1, (N, 1)))*(g.random((N, 1)) < .5)
     across, out = a*spread + stray, h*spread*.6*np.minimum(s*4, 1) + stray2
     radius, pitch = style.wave
@@ -190,18 +197,18 @@ def ribbons(style: Style, g, p, n, layer):
         rho = radius*np.minimum(arc/(.8*pitch), 1)*g.uniform(.6, 1.15, L)[lock][:, None]
         across, out = across + rho*np.cos(phase), out + .75*rho*(np.sin(phase) + .6)
     p = p + b*across[..., None] + n*out[..., None]
-    t = unit(np.gradient(p, axis=1))
+    t = unit_vectors(np.gradient(p, axis=1))
     twist = g.uniform(-.6, .6, (N, 1)) + (.5*np.sin(phase) if radius else 0)
-    b = unit(np.cross(t, n))
-    b = unit(b*np.cos(twist)[..., None] + np.cross(t, b)*np.sin(twist)[..., None])
+    b = unit_vectors(np.cross(t, n))
+    b = unit_vectors(b*np.cos(twist)[..., None] + np.cross(t, b)*np.sin(twist)[..., None])
     width = style.width*g.uniform(.65, 1.25, (N, 1))*np.interp(s, [0, .12, .55, .85, 1], [.45, 1, 1, .6, .12])*(.35 + .65*size)
     edges = p[..., None, :] + np.stack([-b, b], -2)*(width/2)[..., None, None]
-    face = unit(.75*n + .45*unit(np.cross(b, t)))
-    normals = unit(face[..., None, :] + np.stack([-b, b], -2)*(.55 if style.width < .005 else 1.1))
+    face = unit_vectors(.75*n + .45*unit_vectors(np.cross(b, t)))
+    normals = unit_vectors(face[..., None, :] + np.stack([-b, b], -2)*(.55 if style.width < .005 else 1.1))
     return edges, normals, t, lock
 
 # %% ../../../nbs/synth/hair/locks.ipynb #565726f2
-def ribbon_mesh(style: Style, g, p, n, layer) -> Piece:
+def ribbon_mesh(style: HairStyle, g, p, n, layer) -> Piece:
     "Locks with middle lines p, outward directions n [L, K, 3] and layers [L] as a mesh. Its texture is the lower half of the hair's."
     edges, normals, t, lock = ribbons(style, g, p, n, layer)
     N, K = edges.shape[:2]
@@ -212,5 +219,5 @@ def ribbon_mesh(style: Style, g, p, n, layer) -> Piece:
     tone = (g.uniform(.78, 1.08, len(p))[lock]*g.uniform(.9, 1.05, N))[:, None]
     ao = tone*(.64 + .36*smoothstep(.62, 1., layer[lock]))[:, None]*(.70 + .30*smoothstep(0, .35, np.linspace(0, 1, K)))
     both = lambda v: np.repeat(v.reshape(N*K, -1), 2, 0)
-    return Piece(points=edges.reshape(-1, 3), middle=edges.mean(2).reshape(-1, 3), strands=both(t), normals=normals.reshape(-1, 3), faces=faces,
-                 chart=np.stack([x, y], -1).reshape(-1, 2)[faces], ao=both(ao)[:, 0])
+    return Piece(points=edges.reshape(-1, 3), middle=edges.mean(2).reshape(-1, 3), strands=both(t), normals=normals.reshape(-1, 3),
+                 faces=faces, chart=np.stack([x, y], -1).reshape(-1, 2)[faces], ao=both(ao)[:, 0])

@@ -12,13 +12,13 @@ from numba import njit
 from scipy.ndimage import gaussian_filter
 
 from ...core.base import rng
-from ..skin.atlas import scatter
+from ..skin.atlas import scatter_points
 from ..noise import mix, noise, smoothstep
 
 # %% ../../../nbs/synth/hair/strands.ipynb #6aa9d89a
 AXIS_Z = -.012                    # the vertical axis of the hair runs through (0, ., AXIS_Z) in paint space
-_LINE = np.array([[0, .0925], [.20, .0945], [.42, .0955], [.60, .087], [.78, .066], [.98, .045], [1.13, .015], [1.24, .006], [1.33, .028], [1.5, .036], [1.75, .034], [1.93, .004],
-                  [2.1, -.034], [2.3, -.054], [2.6, -.061], [3.1416, -.062]])
+_LINE = np.array([[0, .0925], [.20, .0945], [.42, .0955], [.60, .087], [.78, .066], [.98, .045], [1.13, .015], [1.24, .006], [1.33, .028],
+                  [1.5, .036], [1.75, .034], [1.93, .004], [2.1, -.034], [2.3, -.054], [2.6, -.061], [3.1416, -.062]])
 
 def hairline(theta, recede=0.):
     "Height (paint space, metres) of the hairline in direction `theta` (radians, 0 at the nose)."
@@ -83,7 +83,7 @@ def brows(place, look):
 def draw_brows(out, basis, look):
     "Strands of both brows into `out` [2, S, S]."
     g = rng(look.seed, "brows")
-    p, uv, J = scatter(basis, g, ((-.07, .035, .04), (.07, .075, .12)), 190)
+    p, uv, J = scatter_points(basis, g, ((-.07, .035, .04), (.07, .075, .12)), 190)
     k = g.random(len(p)) < brows(p, look)*look.brow_density*.75
     p, uv, J = p[k], uv[k], J[k]
     x, side = np.abs(p[:, 0]), np.sign(p[:, 0])
@@ -104,16 +104,18 @@ def beard(place, look):
     lower = np.interp(z, [-.02, .03, .08, .11], [-.045, -.075, -.108, -.115]) - ragged
     jaw = smoothstep(.007 + .2*np.maximum(x - .055, 0), -.005 - .4*np.maximum(x - .055, 0), y - upper)
     jaw = jaw*smoothstep(-.012, .005, y - lower)*smoothstep(-.012, .004, z)*(1 - smoothstep(-.022, -.004, y)*smoothstep(.034, .052, z))
-    lip = np.exp(-((y + .0285 + .30*np.maximum(x - .012, 0) + ragged/4)/.0062)**4)*(1 - smoothstep(.024, .034, x))*(z > .07)*(.6 + .4*smoothstep(0, .004, x))
+    lip = np.exp(-((y + .0285 + .30*np.maximum(x - .012, 0) + ragged/4)/.0062)**4)
+    lip = lip*(1 - smoothstep(.024, .034, x))*(z > .07)*(.6 + .4*smoothstep(0, .004, x))
     ring = np.exp(-((x - .031)/.0075)**2)*smoothstep(-.028, -.036, y)*smoothstep(-.066, -.056, y)*(z > .07)
     patch = np.exp(-(x/.006)**2)*smoothstep(-.054, -.060, y)*smoothstep(-.080, -.070, y)*(z > .07)
-    chin = np.maximum((1 - smoothstep(.022, .034, x + ragged))*smoothstep(-.058, -.070, y)*smoothstep(-.006, .006, y - lower)*(z > .055), np.maximum(patch, .9*ring))
+    chin = np.maximum((1 - smoothstep(.022, .034, x + ragged))*smoothstep(-.058, -.070, y)*smoothstep(-.006, .006, y - lower)*(z > .055),
+                      np.maximum(patch, .9*ring))
     return jaw, lip, chin, np.maximum(np.maximum(jaw, lip), chin)
 
 def draw_beard(out, basis, look):
     "Strands of beard, moustache and stubble into `out` [2, S, S]."
     g = rng(look.seed, "beard")
-    p, uv, J = scatter(basis, g, ((-.09, -.125, -.02), (.09, .045, .12)), 55)
+    p, uv, J = scatter_points(basis, g, ((-.09, -.125, -.02), (.09, .045, .12)), 55)
     jaw, lip, chin, every = beard(p, look)
     long = np.maximum(np.maximum(jaw*look.beard, chin*look.goatee), lip*look.moustache)
     u = g.random(len(p))
@@ -121,7 +123,8 @@ def draw_beard(out, basis, look):
     x, side = np.abs(p[:, 0]), np.sign(p[:, 0])
     length = np.where(hair, look.beard_length*np.exp(g.normal(0, .25, len(p))), .0011)
     length = np.minimum(length, np.where(lip > .3, .0075, .05))*np.where(hair & (long < .5), .6, 1)
-    out_ = np.where(lip > .3, np.clip(x/.020, 0, 1), .35*np.clip(x/.05, 0, 1) - .4*smoothstep(.02, .06, p[:, 2])*smoothstep(.01, .05, x)) + g.normal(0, .28, len(p))
+    out_ = np.where(lip > .3, np.clip(x/.020, 0, 1),
+                    .35*np.clip(x/.05, 0, 1) - .4*smoothstep(.02, .06, p[:, 2])*smoothstep(.01, .05, x)) + g.normal(0, .28, len(p))
     fall = np.where(p[:, 1] < -.092, -.2, -1)
     way = length[:, None]*np.stack([side*out_, fall, .35 + 0*x], -1)/np.sqrt(out_**2 + fall**2 + .1)[:, None]
     bend = length[:, None]*g.normal(0, .22, (len(p), 3))
@@ -131,8 +134,9 @@ def draw_beard(out, basis, look):
 def draw_buzz(out, basis, look):
     "Strands of a shaved scalp into `out` [2, S, S]."
     g = rng(look.seed, "buzz")
-    p, uv, J = scatter(basis, g, ((-.12, -.08, -.13), (.12, .16, .12)), 60)
+    p, uv, J = scatter_points(basis, g, ((-.12, -.08, -.13), (.12, .16, .12)), 60)
     k = g.random(len(p)) < scalp(p, look, .008)
     p, uv, J = p[k], uv[k], J[k]
     way = np.array([0, -.6, .5]) + p*[3, 0, 3] + g.normal(0, .35, p.shape)                     # forwards from the crown, down at the sides
-    draw(out, uv, J, .0035*way/np.linalg.norm(way, axis=1, keepdims=True), .0006*g.normal(0, 1, p.shape), np.full(len(p), .00012), np.zeros(len(p), bool))
+    draw(out, uv, J, .0035*way/np.linalg.norm(way, axis=1, keepdims=True), .0006*g.normal(0, 1, p.shape),
+         np.full(len(p), .00012), np.zeros(len(p), bool))

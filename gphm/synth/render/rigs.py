@@ -13,19 +13,21 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from ...core.base import GPHMError, rng
-from ...geometry.camera import Camera, look_at, orbit_camera
+from ...geometry.camera import Camera, orbit_camera
 
 # %% ../../../nbs/synth/render/rigs.ipynb #6aa49e4b
 DISTANCE, FIELD, TARGET = 1.1, .39, (0., .004, 0.)    # metres: how far, how much is seen at the head, what is looked at
 RIGS = ("ring", "front", "sphere", "scattered")
 
 def studio_camera(yaw, pitch, resolution: int, distance=DISTANCE) -> Camera:
-    "A camera at `yaw` (to the sitter's left) and `pitch` (upwards), degrees; the head has the same size in the picture at any `distance` (metres)."
+    """A camera at `yaw` (to the subject's left) and `pitch` (upwards), degrees; the head has the same size in the picture at any
+    `distance` (metres)."""
     return orbit_camera(yaw, pitch, resolution, distance, FIELD, TARGET)
 
 def camera_ring(views: int, test_views: int, resolution: int) -> dict:
     "Named cameras: train_00 ... and test_00 ...; the same for all subjects."
-    if views < 2 or test_views < 0: raise GPHMError(f"{views} views and {test_views} test views were asked for; at least 2 and 0 were expected")
+    if views < 2 or test_views < 0:
+        raise GPHMError(f"{views} views and {test_views} test views were asked for; at least 2 and 0 were expected")
     front = max(2, round(2*views/3))
     yaws = np.concatenate([np.linspace(-60, 60, front), np.linspace(60, 300, views - front + 2)[1:-1]])
     pitches = np.array([(0, 14, -8, 6)[i % 4] if i < front else (10, -4, 16)[i % 3] for i in range(views)])
@@ -51,25 +53,30 @@ def front_rig(views: int, test_views: int, resolution: int) -> dict:
 def sphere_rig(views: int, test_views: int, resolution: int) -> dict:
     "All round, evenly on the sphere between 25 degrees below and 60 above; a golden spiral, whose half steps are held out."
     low, high = np.sin(np.radians([-25, 60]))
-    at = lambda k: (np.degrees((k*np.pi*(3 - 5**.5) + np.pi) % (2*np.pi) - np.pi), np.degrees(np.arcsin(high + (low - high)*(k + .5)/views)))
+    at = lambda k: (np.degrees((k*np.pi*(3 - 5**.5) + np.pi) % (2*np.pi) - np.pi),
+                    np.degrees(np.arcsin(high + (low - high)*(k + .5)/views)))
     return _named([at(k) for k in range(views)], [at(k + .5) for k in np.linspace(0, views - 1, test_views + 2)[1:-1].round()], resolution)
 
 def _named(spots, held, resolution):
-    return {f"{kind}_{i:02d}": studio_camera(*s, resolution) for kind, places in (("train", spots), ("test", held)) for i, s in enumerate(places)}
+    return {f"{kind}_{i:02d}": studio_camera(*s, resolution) for kind, places in (("train", spots), ("test", held))
+            for i, s in enumerate(places)}
 
 def scattered_rig(views: int, test_views: int, resolution: int, subject: int = 0) -> dict:
-    "Cameras that differ from subject to subject: three of four within 75 degrees of the front, one in each of equal sectors, the others behind."
+    """Cameras that differ from subject to subject: three of four within 75 degrees of the front, one in each of equal sectors, the others
+    behind."""
     g = rng("scattered cameras", subject)
     def spots(count):
         front = count if count < 2 else max(1, round(.75*count))
-        yaw = np.concatenate([(np.arange(n) + g.random(n))/n*width + start for n, start, width in ((front, -75, 150), (count - front, 75, 210)) if n])
+        yaw = np.concatenate([(np.arange(n) + g.random(n))/n*width + start
+                              for n, start, width in ((front, -75, 150), (count - front, 75, 210)) if n])
         return list(zip(yaw, g.uniform(-20, 25, count)))
     return _named(spots(views), spots(test_views), resolution)
 
 def camera_rig(rig: str, views: int, test_views: int, resolution: int, subject: int = 0) -> dict:
     "Named cameras of one of RIGS: train_00 ... and test_00 ...; the same for all subjects, but for those of 'scattered'."
     if rig not in RIGS: raise GPHMError(f"unknown rig {rig!r}; one of {', '.join(RIGS)} was expected")
-    if views < 2 or test_views < 0: raise GPHMError(f"{views} views and {test_views} test views were asked for; at least 2 and 0 were expected")
+    if views < 2 or test_views < 0:
+        raise GPHMError(f"{views} views and {test_views} test views were asked for; at least 2 and 0 were expected")
     if rig == "scattered": return scattered_rig(views, test_views, resolution, subject)
     return dict(ring=camera_ring, front=front_rig, sphere=sphere_rig)[rig](views, test_views, resolution)
 
@@ -89,6 +96,7 @@ def handheld(g: np.random.Generator, count: int, resolution: int, fps=25.) -> li
     for k in range(count):
         K = c.K*torch.tensor([[.92, 1, 1], [1, .92, 1], [1, 1, 1]])
         move = torch.eye(4)
-        move[:3, :3], move[:3, 3] = roma.rotvec_to_rotmat(torch.tensor(size[k, 3:], dtype=torch.float32)), torch.tensor(size[k, :3], dtype=torch.float32)
+        move[:3, :3] = roma.rotvec_to_rotmat(torch.tensor(size[k, 3:], dtype=torch.float32))
+        move[:3, 3] = torch.tensor(size[k, :3], dtype=torch.float32)
         out.append(Camera(move @ c.world_to_camera, K, c.image_size))
     return out
