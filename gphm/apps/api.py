@@ -114,7 +114,8 @@ def drive(self: Avatar, source: str | Path = "", # a video, a folder of images, 
           camera: str = "", yaw: float = 0., pitch: float = 0., # of a further column: "front" or "orbit"; degrees left, up
           fps: float = 0.,                       # 0: each frame when its driver showed it, with the driver's sound
           frames: int = 0,                       # at most so many, spread evenly; 0: all
-          data_dir: str | Path = "data/captures", certificate: str = "", key: str = "", # PEM files for content credentials; empty: no signature
+          data_dir: str | Path = "data/captures",
+          certificate: str = "", key: str = "", # PEM files for content credentials; empty: no signature
           progress: bool = True) -> Reenactment:
     "The avatar in the driver's place, as a video that says that it is synthetic."
     source, at_most = str(source), frames or None

@@ -99,7 +99,8 @@ class SubjectWriter:
 
     def close(self, extra: dict) -> None:
         if not self.frames: raise GPHMError(f"subject {self.folder.name} got no frames; at least one was expected")
-        with atomic_path(self.folder/"landmarks.npz") as tmp: np.savez(tmp, **{k: np.stack(v) for k, v in self.landmarks.items()}) # type: ignore[arg-type]
+        marks: dict[str, Any] = {k: np.stack(v) for k, v in self.landmarks.items()}
+        with atomic_path(self.folder/"landmarks.npz") as tmp: np.savez(tmp, **marks)
         self.hash.update((self.folder/"landmarks.npz").read_bytes())
         cameras = {k: v.to_json() for k, v in self.cameras.items()}
         lines = "".join(f"{h}  {name}\n" for name, h in hash_files(self.folder).items())
@@ -157,7 +158,8 @@ class _SubjectContext:
         if kind is None: self.writer.close(self.extra)
 
 # %% ../../nbs/capture/contract.ipynb #6938565e
-def tiny_capture(root: str | Path, subjects: Sequence[str] = ("anna", "bert"), stop: str | None = None, size: int = 32, seed: int = 0) -> Captures:
+def tiny_capture(root: str | Path, subjects: Sequence[str] = ("anna", "bert"), stop: str | None = None, size: int = 32,
+                 seed: int = 0) -> Captures:
     "A capture of noise with consistent cameras and landmarks; `stop` breaks off inside that subject, as a power cut would."
     writer = CaptureWriter(root, name="tiny", licence="CC0-1.0", consent="nobody is shown", resolution=size, seed=seed)
     eyes = torch.tensor([[0., 0, 4], [2, 0, 3.5]])

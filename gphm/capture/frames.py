@@ -66,7 +66,7 @@ class FrameSet:
 # %% ../../nbs/capture/frames.ipynb #f3949481
 class Pictures:
     "Stands for an array [N, C, ...] of pictures on disk; `x[n, c]` takes numbers or index tensors that broadcast, and reads those pictures with a few threads."
-    def __init__(self, shape: tuple, read: Callable, device: str | torch.device = "cpu", threads: int = 4): # read(n, c) -> array of shape[2:]
+    def __init__(self, shape: tuple, read: Callable, device: str | torch.device = "cpu", threads: int = 4): # read(n, c) -> of shape[2:]
         self.shape, self.read, self.device, self.threads = tuple(shape), read, torch.device(device), threads
 
     def to(self, device: str | torch.device) -> "Pictures": return Pictures(self.shape, self.read, device, self.threads)
