@@ -41,6 +41,17 @@ def static():
     if not Path("runs").is_dir(): wrong.append("papermill does not make runs/; keep runs/.gitkeep")
     if wrong: sys.exit("\n".join(wrong))
 
+def elsewhere():
+    "Every module imports where a Python lacks what only Unix has, as on Windows; libraries are imported before it is taken away."
+    import importlib, os, pkgutil, signal
+    import accelerate, av, cv2, matplotlib.pyplot, numba, psutil, safetensors.torch, scenedetect, scipy.ndimage, scipy.optimize, scipy.spatial, torch, torchmetrics  # noqa: F401
+    sys.modules.update({m: None for m in ("resource", "fcntl", "termios", "pwd", "grp", "pty", "tty", "syslog", "readline")})
+    for n in ("fork", "register_at_fork", "sched_getaffinity", "getuid", "uname", "getloadavg", "nice", "killpg", "setsid", "RTLD_NOLOAD", "RTLD_NOW"): vars(os).pop(n, None)
+    for n in ("SIGKILL", "SIGALRM", "SIGHUP", "SIGUSR1", "alarm", "setitimer"): vars(signal).pop(n, None)
+    sys.platform = "win32"
+    import gphm
+    for m in pkgutil.walk_packages(gphm.__path__, "gphm."): importlib.import_module(m.name)
+
 def same(a, b):
     "Two summaries agree in everything but what time and memory it took."
     a, b = ({k: v for k, v in json.loads(Path(p).read_text()).items() if not k.startswith("memory/") and not k.endswith("/seconds")} for p in (a, b))
@@ -185,4 +196,4 @@ def bad(folder, run, data):
 
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:] or ["static"]
-    {f.__name__: f for f in (static, same, floors, example, video, photos, given, pretend, wheel, bad)}[name](*arguments)
+    {f.__name__: f for f in (static, elsewhere, same, floors, example, video, photos, given, pretend, wheel, bad)}[name](*arguments)

@@ -7,17 +7,23 @@ __version__ = "0.1.0"
 __all__ = ['load_prior', 'reconstruct', 'load_avatar']
 
 # %% ../nbs/package.ipynb #25b0d3c3
-def load_prior(folder="", device="cpu"):
+from typing import TYPE_CHECKING, Any
+if TYPE_CHECKING:                                          # for editors and type checkers alone
+    from pathlib import Path
+    from gphm.avatar.avatar import Avatar
+    from gphm.model.gaussian import GaussianModel
+
+def load_prior(folder: "str | Path" = "", device: str = "cpu") -> "GaussianModel":
     "The head model that ships, or one packed by `gphm.avatar.prior.pack_prior`; see `gphm.avatar.prior.load_prior`."
     from gphm.avatar.prior import load_prior as load       # torch is imported when it is needed
     return load(folder, device)
 
-def reconstruct(source, *, consent: str, **options):
+def reconstruct(source: "str | Path", *, consent: str, **options: Any) -> "Avatar":
     "An avatar of the person in a video, photos or one photo; `consent` says who agreed. Options: `gphm.apps.api.reconstruct`."
     from gphm.apps.api import reconstruct as make
     return make(source, consent=consent, **options)
 
-def load_avatar(path, device: str = ""):
+def load_avatar(path: "str | Path", device: str = "") -> "Avatar":
     "The avatar of a folder or a file, with `.drive`, `.render` and `.export`; see `gphm.apps.api.load_avatar`."
     from gphm.apps.api import load_avatar as load
     return load(path, device)

@@ -9,25 +9,27 @@ __all__ = ['COMMANDS', 'Words', 'option', 'shared', 'tracked', 'avatar_words', '
 
 # %% ../nbs/cli.ipynb #40d7c2e1
 import argparse, sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 # %% ../nbs/cli.ipynb #b0c2a47d
 class Words(argparse.ArgumentParser):
     "A parser whose errors take one line, with exit code 2."
-    def error(self, message): self.exit(2, f"gphm: {message}; see {self.prog} --help\n")
+    def error(self, message: str) -> NoReturn: self.exit(2, f"gphm: {message}; see {self.prog} --help\n")
 
-def option(parser, name: str, default, text: str, **more):
+def option(parser: argparse.ArgumentParser, name: str, default: Any, text: str, **more: Any) -> None:
     "`--name` of the default's type; the help says what the default is."
     shown = "" if default in ("", 0, 0., None) else f" (default: {default})"
     parser.add_argument("--" + name.replace("_", "-"), dest=name, default=default, type=type(default),
                         metavar=more.pop("metavar", name.upper()), help=(text + shown).replace("%", "%%"), **more)
 
-def shared(parser, device: str = "", data_dir: str | None = "data/captures"):
+def shared(parser: argparse.ArgumentParser, device: str = "", data_dir: str | None = "data/captures") -> None:
     "The options of most commands."
     option(parser, "device", device, "cpu, cuda or cuda:N; left out: CUDA if there is any")
     if data_dir is not None:
         option(parser, "data_dir", data_dir, "where the capture that is made from a source goes, and where an avatar's own may lie")
 
-def tracked(parser):
+def tracked(parser: argparse.ArgumentParser) -> None:
     "How a person is found in pictures."
     option(parser, "matte", "auto", "how the person is cut out: auto, or a way of gphm.tracking.matting.matting")
     option(parser, "plate", "", "an image or a video of the room without the person")
@@ -36,7 +38,7 @@ def tracked(parser):
     option(parser, "person", 0, "which of several people, the most present one first; left out: the only one")
 
 # %% ../nbs/cli.ipynb #215da0b5
-def avatar_words(parser):
+def avatar_words(parser: argparse.ArgumentParser) -> None:
     "gphm avatar"
     parser.add_argument("source", nargs="?", default="",
                         help="a video, a folder of photos, one photo, or a capture; left out: a synthetic person, to see how it works")
@@ -54,7 +56,7 @@ def avatar_words(parser):
                         help="a field of gphm.avatar.reconstruct.Finetune, for example encoder_lr=0; may be given again")
     tracked(parser); shared(parser)
 
-def drive_words(parser):
+def drive_words(parser: argparse.ArgumentParser) -> None:
     "gphm drive"
     parser.add_argument("avatar", help="folder of an avatar, or its file")
     parser.add_argument("source", nargs="?", default="", help="a video, a folder of photos, one photo, or a capture; "
@@ -71,7 +73,7 @@ def drive_words(parser):
     option(parser, "key", "", "PEM private key for them")
     shared(parser)
 
-def view_words(parser):
+def view_words(parser: argparse.ArgumentParser) -> None:
     "gphm view"
     parser.add_argument("avatar", nargs="?", default="", help="folder of an avatar, or its file; left out: the prior that ships")
     option(parser, "source", "", "a video, a folder of photos or a capture that plays; left out: the avatar's own frames")
@@ -79,7 +81,7 @@ def view_words(parser):
     option(parser, "port", 8080, "of the page; the next free one if it is taken")
     shared(parser)
 
-def export_words(parser):
+def export_words(parser: argparse.ArgumentParser) -> None:
     "gphm export"
     parser.add_argument("avatar", help="folder of an avatar, or its file")
     option(parser, "out", "", "folder of the files; left out: <avatar>/export")
@@ -91,7 +93,7 @@ def export_words(parser):
     shared(parser)
 
 # %% ../nbs/cli.ipynb #b5dfaa63
-def train_words(parser):
+def train_words(parser: argparse.ArgumentParser) -> None:
     "gphm train"
     option(parser, "preset", "", "smoke, laptop, prior, gpu or paper; left out: laptop on a CPU, gpu with CUDA")
     option(parser, "out", "", "folder of the run; left out: runs/gaussian-<preset>")
@@ -99,7 +101,7 @@ def train_words(parser):
     parser.add_argument("changes", nargs="*", metavar="name=value",
                         help="any setting of gphm.core.config.Config, for example gaussian_steps=2000 batch=2")
 
-def preprocess_words(parser):
+def preprocess_words(parser: argparse.ArgumentParser) -> None:
     "gphm preprocess"
     parser.add_argument("source", nargs="?", default="",
                         help="a video, a folder of photos, one photo, or the folder of a dataset; "
@@ -123,7 +125,7 @@ def preprocess_words(parser):
     tracked(parser); shared(parser, "cpu", None)
 
 # %% ../nbs/cli.ipynb #c7bddec6
-def say(**lines):
+def say(**lines: Any) -> None:
     "A line for each thing that has a value."
     for name, value in lines.items():
         if value: print(f"{name:<9} {value}", flush=True)
@@ -135,18 +137,18 @@ def scores(summary: dict, prefix: str) -> str: # of `prefix/psnr` and so on
              if summary.get(f"{prefix}/{key}") is not None]
     return ", ".join(shown) + (f" ({summary['scored']})" if summary.get("scored") and shown else "")
 
-def run_avatar(changes=(), **options):
+def run_avatar(changes: Sequence[str] = (), **options: Any) -> None:
     "gphm avatar"
     from gphm.apps.api import reconstruct
     from gphm.core.base import relative
     from gphm.training.launch import parse
-    avatar = reconstruct(options.pop("source"), changes=parse(changes), **options)
+    avatar = reconstruct(options.pop("source"), changes=parse(list(changes)), **options)
     folder = relative(avatar.folder)
     say(avatar=f"{folder}/avatar.safetensors", pictures=f"{folder}/scored, {folder}/directions.png",
         scored=scores(avatar.summary, "test") or scores(avatar.summary, "given"),
         next=f"gphm drive {folder} friend.mp4, gphm view {folder}")
 
-def run_drive(avatar, source="", device="", **options):
+def run_drive(avatar: str, source: str = "", device: str = "", **options: Any) -> None:
     "gphm drive"
     from gphm.apps.api import load_avatar
     from gphm.core.base import relative
@@ -155,7 +157,7 @@ def run_drive(avatar, source="", device="", **options):
     say(video=relative(driven.video), frames=f"{s['frames']}, {relative(driven.video.parent/'frames')}",
         scored=scores(s, "test") or scores(s, "given"))
 
-def run_export(avatar, device="", **options):
+def run_export(avatar: str, device: str = "", **options: Any) -> None:
     "gphm export"
     from gphm.apps.api import load_avatar
     from gphm.core.base import read_json, relative, resolve
@@ -166,7 +168,8 @@ def run_export(avatar, device="", **options):
         frames=f"{relative(folder/'frames')}" if (folder/"frames").is_dir() else "")
 
 # %% ../nbs/cli.ipynb #2033a6bd
-def run_view(avatar="", source="", size=256, port=8080, device="", data_dir="data/captures"):
+def run_view(avatar: str = "", source: str = "", size: int = 256, port: int = 8080, device: str = "",
+             data_dir: str = "data/captures") -> None:
     "gphm view"
     from gphm.apps.api import clip_to_play
     from gphm.apps.viewer import Viewer, load_viser, open_explorer
@@ -181,12 +184,12 @@ def run_view(avatar="", source="", size=256, port=8080, device="", data_dir="dat
         say(page=f"{viewer.url} (Ctrl-C ends it)")
         viewer.wait()
 
-def run_train(changes=(), out="", **options):
+def run_train(changes: Sequence[str] = (), out: str = "", **options: Any) -> None:
     "gphm train"
     from gphm.core.base import GPHMError, relative
     from gphm.training.launch import parse, train
     from gphm.training.recipe import score_run
-    given, words = {k: v for k, v in (options | dict(run_dir=out)).items() if v}, parse(changes)
+    given, words = {k: v for k, v in (options | dict(run_dir=out)).items() if v}, parse(list(changes))
     twice = sorted(set(given) & set(words))
     if twice: raise GPHMError(f"{twice[0]} was given twice, as {given[twice[0]]!r} and as {words[twice[0]]!r}; give it once")
     run, *rest = train(**given | words)
@@ -196,7 +199,7 @@ def run_train(changes=(), out="", **options):
         scored=scores(summary, "test"),
         next=f"gphm avatar me.mp4 --consent myself --prior {folder}")
 
-def run_preprocess(**options):
+def run_preprocess(**options: Any) -> None:
     "gphm preprocess"
     from gphm.core.base import relative
     from gphm.tracking.make_capture import CaptureJob, finish_capture, make_capture, report_captures

@@ -8,6 +8,7 @@ __all__ = ['Reconstruction', 'load_avatar', 'reconstruct', 'Reenactment', 'expre
 # %% ../../nbs/apps/api.ipynb #52782452
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 import numpy as np, torch
 from fastcore.basics import patch
 from PIL import Image
@@ -23,20 +24,23 @@ from ..avatar.puppet import Performance, Puppet, perform
 from ..avatar.reconstruct import Finetune
 from ..avatar.reenactment import RELATIVE_FROM
 from ..avatar.sources import driver_capture, driver_facts, find_prior, open_driver, open_subject
+from ..capture.frames import FrameSet
+from ..capture.reader import Captures
 from ..capture.timing import timing_of
 from ..core.config import make_config
 from ..core.base import GPHMError, pick_device, read_json, resolve
 from ..synth.motion.expressions import ACTIONS
 from ..geometry.camera import orbit_camera
+from ..model.gaussian import GaussianModel
 
 # %% ../../nbs/apps/api.ipynb #fd37dc53
 @dataclass(frozen=True)
 class Reconstruction:
     "What is asked of a reconstruction; its methods are the parts of the work."
-    source: str = ""           # a video, a folder of images, one image, or a capture; empty: a synthetic person
+    source: str | Path = ""    # a video, a folder of images, one image, or a capture; empty: a synthetic person
     consent: str = ""          # who agreed to this avatar; a real person needs it
-    out: str = ""              # folder of the avatar; empty: runs/avatar-<name of the source>
-    prior: str = ""            # a finished run of train_gaussian; empty: runs/gaussian-<preset>, else the one that ships
+    out: str | Path = ""       # folder of the avatar; empty: runs/avatar-<name of the source>
+    prior: str | Path = ""     # a finished run of train_gaussian; empty: runs/gaussian-<preset>, else the one that ships
     preset: str = ""           # names the default prior; empty: laptop on a CPU, gpu with CUDA
     steps: int = 2000          # of finetuning
     resolution: int = 0        # pixels of the avatar's images; 0: 256, or 512 with CUDA
@@ -44,11 +48,11 @@ class Reconstruction:
     person: int = 0            # which of several people in the source, the most present one first; 0: the only one
     device: str = ""           # "cpu", "cuda"; empty: CUDA if there is any
     seed: int = 0
-    data_dir: str = "data/captures"   # where the capture made from the source goes
+    data_dir: str | Path = "data/captures" # where the capture made from the source goes
     tracking: dict = field(default_factory=dict) # of tracking.video: matte, plate, detector, morphable
     changes: dict = field(default_factory=dict)  # fields of avatar.reconstruct.Finetune that replace what the number of images suggests
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         known = [f.name for f in fields(Finetune)]
         unknown = [n for n in self.changes if n not in known]
         if unknown: raise GPHMError(f"unknown setting {unknown[0]!r}; Finetune has {', '.join(known)}")
@@ -60,21 +64,22 @@ class Reconstruction:
     @property
     def pixels(self) -> int: return self.resolution or (512 if self.on.type == "cuda" else 256)
 
-    def open_prior(self):
+    def open_prior(self) -> GaussianModel:
         "The head model."
         return find_prior(str(self.prior), make_config(self.preset).preset, self.on)
 
-    def open_source(self, model):
+    def open_source(self, model: GaussianModel) -> tuple[Captures, FrameSet, FrameSet | None]:
         "The source as a capture (made if it is new), its training frames, its held-out frames (None for photos)."
         return open_subject(str(self.source), self.data_dir, model.cfg, self.pixels, self.frames or None, self.consent, self.seed, self.on,
                             person=self.person or None, **self.tracking)
 
-    def finetune(self, model, captures, train, test, progress: bool = True):
+    def finetune(self, model: GaussianModel, captures: Captures, train: FrameSet, test: FrameSet | None,
+                 progress: bool = True) -> tuple[Avatar, dict, Any]:
         "Fit, bake, finetune, score: the avatar, its summary, what was scored; all of it is kept in `folder`."
         return finetune_person(model, captures, train, test, self.folder, self.steps, self.seed, self.consent, progress, **self.changes)
 
 # %% ../../nbs/apps/api.ipynb #8f7db518
-def load_avatar(path, # a folder, or an avatar's file
+def load_avatar(path: str | Path, # a folder, or an avatar's file
                 device: str = "") -> Avatar: # "cpu", "cuda"; empty: CUDA if there is any
     "An avatar ready to be driven and rendered; `.folder` is where it lies, `.info` its card, `.summary` its scores."
     avatar, place = read_avatar(path, pick_device(device)), resolve(path)
@@ -82,12 +87,12 @@ def load_avatar(path, # a folder, or an avatar's file
     avatar.summary = read_json(avatar.folder/"summary.json") if (avatar.folder/"summary.json").is_file() else {}
     return avatar
 
-def reconstruct(source, *,          # a video, a folder of images, one image, or a capture; "": a synthetic person
+def reconstruct(source: str | Path, *, # a video, a folder of images, one image, or a capture; "": a synthetic person
                 consent: str,       # who agreed to this avatar, for example "myself"
-                out="", prior="", steps: int = 2000, resolution: int = 0, frames: int = 0, person: int = 0, device: str = "", seed: int = 0,
-                preset: str = "", data_dir="data/captures", # the fields of `Reconstruction`
+                out: str | Path = "", prior: str | Path = "", steps: int = 2000, resolution: int = 0, frames: int = 0, person: int = 0,
+                device: str = "", seed: int = 0, preset: str = "", data_dir: str | Path = "data/captures", # the fields of `Reconstruction`
                 changes: dict | None = None, progress: bool = True,
-                **tracking) -> Avatar: # matte, plate, detector, morphable
+                **tracking: Any) -> Avatar: # matte, plate, detector, morphable
     "Make an avatar of a person; a call that was stopped goes on where it was. Like `load_avatar` of its folder."
     job = Reconstruction(source, consent, out, prior, preset, steps, resolution, frames, person, device, seed,
                          data_dir, tracking, changes or {})
@@ -104,13 +109,14 @@ class Reenactment:
     strip: Image.Image   # some frames, a row for each column of the video
 
 @patch
-def drive(self: Avatar, source="",               # a video, a folder of images, one image, or a capture; empty: the avatar's own frames
-          out="",                                # folder; empty: <avatar>/reenact-<name of the source>
+def drive(self: Avatar, source: str | Path = "", # a video, a folder of images, one image, or a capture; empty: the avatar's own frames
+          out: str | Path = "",                  # folder; empty: <avatar>/reenact-<name of the source>
           *, neck: str = "",                     # "driver", "rest" or "fixed"; empty: driver for the own frames, rest for another person's
           camera: str = "", yaw: float = 0., pitch: float = 0., # of a further column: "front" or "orbit"; degrees left, up
           fps: float = 0.,                       # 0: each frame when its driver showed it, with the driver's sound
           frames: int = 0,                       # at most so many, spread evenly; 0: all
-          data_dir="data/captures", certificate="", key="", # PEM files for content credentials; empty: no signature
+          data_dir: str | Path = "data/captures",
+          certificate: str = "", key: str = "", # PEM files for content credentials; empty: no signature
           progress: bool = True) -> Reenactment:
     "The avatar in the driver's place, as a video that says that it is synthetic."
     source, at_most = str(source), frames or None
@@ -156,16 +162,16 @@ def render(self: Avatar, expression: str | dict | Tensor | None = None, # a name
 
 # %% ../../nbs/apps/api.ipynb #099cb2c5
 @patch
-def export(self: Avatar, out="",          # folder; empty: <avatar>/export
+def export(self: Avatar, out: str | Path = "", # folder; empty: <avatar>/export
            *, frames: int = 5,             # of the avatar's own held-out frames or photos, spread evenly; 0: only the neutral one
            fps: float = 25.,               # noted with the frames
            axes: str = "up",               # "down": turned by half a turn, for viewers that expect y down
            mesh: bool = True,              # head.glb too, which needs the package trimesh
-           seed: int = 0, data_dir="data/captures", progress: bool = True) -> dict:
+           seed: int = 0, data_dir: str | Path = "data/captures", progress: bool = True) -> dict:
     "The avatar's file, Gaussians as .ply, and a mesh as .glb; returns the summary."
     return export_files(self, out or Path(getattr(self, "folder", "runs"))/"export", data_dir, frames, fps, axes, mesh, seed, progress)
 
-def clip_to_play(look: Explorer, source="", data_dir="data/captures") -> Performance | None:
+def clip_to_play(look: Explorer, source: str | Path = "", data_dir: str | Path = "data/captures") -> Performance | None:
     "What a viewer plays: a clip of `source`, or the avatar's own; None for the prior without a source."
     if not source and not look.avatar: return None
     device, when = (look.model.X_ne if look.avatar else look.model.X_0).device, None

@@ -6,7 +6,10 @@
 __all__ = ['FORMAT', 'split_gaussians', 'Baked', 'limited', 'Avatar', 'save_avatar', 'read_card', 'read_avatar', 'copy_avatar']
 
 # %% ../../nbs/avatar/avatar.ipynb #67fb63e3
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
 import hashlib, json
 import torch, torch.nn as nn
 from torch import Tensor
@@ -36,6 +39,10 @@ def split_gaussians(g: Gaussians) -> Gaussians: # N -> 2N
 # %% ../../nbs/avatar/avatar.ipynb #de4b80e5
 class Baked(nn.Module):
     "What an avatar is made of: the head model's networks, and its identity set free."
+    X_ne: Tensor; H: Tensor; C: Tensor; S: Tensor; Q: Tensor; A: Tensor       # [N, ...] the Gaussians, as in `Gaussians`
+    P: Tensor; H_P: Tensor; P_0: Tensor                                       # [68, ...] landmarks and their features; the mean ones
+    pose_delta: Tensor; background: Tensor; neutral_non: Tensor; mean_exp: Tensor; exp_reach: Tensor; z_id: Tensor
+
     def __init__(self, cfg: Config, gaussians: int, frames: int, dyn_width: int = 64):
         super().__init__()
         self.cfg, N, W = cfg, gaussians, cfg.width
@@ -53,13 +60,13 @@ class Baked(nn.Module):
         self.register_buffer("exp_reach", torch.tensor(torch.inf))     # how far from there a face may lie (others.code_reach)
         self.register_buffer("z_id", torch.zeros(cfg.id_dim), persistent=False)   # that it was baked from: no step changes it, files keep it
 
-    def _load_from_state_dict(self, state, prefix, *rest):
+    def _load_from_state_dict(self, state: dict, prefix: str, *rest: Any) -> None:
         state.setdefault(prefix + "exp_reach", self.exp_reach)         # avatars of before have no limit
         super()._load_from_state_dict(state, prefix, *rest)
 
     @classmethod
     @torch.no_grad()
-    def bake(cls, model: GaussianModel, z_id: Tensor, frames: int, splits: int = 0) -> "Avatar":
+    def bake(cls, model: GaussianModel, z_id: Tensor, frames: int, splits: int = 0) -> Self:
         "Free the Gaussians of an identity code; `splits` doublings make them denser."
         g = model.gaussians(z_id)
         for _ in range(splits): g = split_gaussians(g)
@@ -78,17 +85,20 @@ def limited(change: Tensor, reach: Tensor) -> Tensor: # [..., n], [] -> [..., n]
 
 class Avatar(Baked):
     "An identity-specific Gaussian head, driven by images."
+    info: dict; folder: Path; summary: dict; book: Any       # its card; where it lies, its scores, its code book: set by `apps.api`,
+    drive: Callable[..., Any]; render: Callable[..., Any]; export: Callable[..., dict]    # which also brings these methods
+
     def relative(self, change: Tensor) -> Tensor: # [..., exp_dim] -> the same
         "The code of a face that differs so from the mean one; a change beyond `exp_reach` is shortened to it."
         return self.mean_exp + limited(change, self.exp_reach)
 
-    posed = HeadModel.posed
-    deform = HeadModel.deform
+    posed: Callable = HeadModel.posed
+    deform: Callable = HeadModel.deform
 
     def encode(self, face: Tensor, nonface: Tensor, # [F, s, s, 3] each, in [0, 1]
                R: Tensor | None = None) -> Codes:   # [F, 3, 3] head poses; None: the motion code is the picture's alone
         "Expression and motion codes of F frames."
-        codes = HeadModel.encode(self, face, nonface)
+        codes = Codes(self.E_exp(face), self.E_non(nonface))
         return codes if R is None else Codes(codes.exp, self.turns(codes.non, R))
 
     def landmarks(self, codes: Codes) -> Tensor: # [F, 68, 3] canonical
@@ -106,13 +116,15 @@ class Avatar(Baked):
             C, S, Q, A = (x.index_add(0, where, y) for x, y in ((C, d[:, :n]), (S, d[:, n:n+3]), (Q, d[:, n+3:n+7]), (A, d[:, n+7])))
         return Gaussians(self.X_ne, self.H, C, S, Q, A)
 
-    def splat(self, codes: Codes, X_can: Tensor, pose, world_to_camera: Tensor, K: Tensor, image_size, dynamic: bool = True) -> tuple[Tensor, Tensor]:
+    def splat(self, codes: Codes, X_can: Tensor, pose: tuple, world_to_camera: Tensor, K: Tensor, image_size: tuple,
+              dynamic: bool = True) -> tuple[Tensor, Tensor]:
         "I_F and M of F frames whose points are at X_can [F, N, 3]; attributes differ by frame, so each is a splat of its own."
         outs = [render_gaussians(self.gaussians(codes.exp[f], dynamic), X_can[f:f+1], tuple(x[f:f+1] for x in pose), world_to_camera[f:f+1], K[f:f+1], image_size,
                                  self.background) for f in range(len(codes.exp))]
         return torch.stack([o.features for o in outs]), torch.stack([o.alpha[..., 0] for o in outs])
 
-    def forward(self, codes: Codes, pose, world_to_camera: Tensor, K: Tensor, image_size, refine: bool = True, dynamic: bool = True) -> Rendered:
+    def forward(self, codes: Codes, pose: tuple, world_to_camera: Tensor, K: Tensor, image_size: tuple, refine: bool = True,
+                dynamic: bool = True) -> Rendered:
         "Render F frames from V views each (shapes as in `GaussianModel`)."
         X_can, reg = self.deform(self.X_ne, self.H, codes)
         features, alpha = self.splat(codes, X_can, pose, world_to_camera, K, image_size, dynamic)
@@ -128,7 +140,7 @@ def _digest(tensors: dict) -> str:
     for k in sorted(tensors): digest.update(f"{k} {tensors[k].dtype} {tuple(tensors[k].shape)} ".encode() + tensors[k].numpy().tobytes())
     return digest.hexdigest()
 
-def save_avatar(folder, avatar: Avatar, **facts):
+def save_avatar(folder: str | Path, avatar: Avatar, **facts: Any) -> None:
     "Write `avatar.safetensors` with its card, and `avatar.json`."
     folder = resolve(folder)
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in (avatar.state_dict() | dict(z_id=avatar.z_id)).items()}
@@ -137,11 +149,11 @@ def save_avatar(folder, avatar: Avatar, **facts):
     with atomic_path(folder/"avatar.safetensors") as tmp: save_file(tensors, tmp, metadata=dict(format=FORMAT, card=json.dumps(card)))
     write_json(folder/"avatar.json", card)
 
-def read_card(path) -> dict:
+def read_card(path: str | Path) -> dict:
     "The card of an avatar's file, or of the file in a folder."
     return _read(path)[0]
 
-def _read(path, tensors: bool = False):
+def _read(path: str | Path, tensors: bool = False) -> tuple[dict, dict[str, Tensor]]:
     path = resolve(path)
     if path.suffix != ".safetensors": path = path/"avatar.safetensors"
     if not path.is_file(): raise GPHMError(f"{path} does not exist; an avatar was expected there, run reconstruct_avatar.ipynb first")
@@ -170,7 +182,7 @@ def read_avatar(path, device="cpu") -> Avatar:
     return avatar.to(device).eval()
 
 # %% ../../nbs/avatar/avatar.ipynb #585fe56b
-def copy_avatar(source, folder):
+def copy_avatar(source: str | Path, folder: str | Path) -> None:
     "Write the avatar of a file or folder into another folder, as `save_avatar` does today."
     avatar = read_avatar(source)
     facts = {k: v for k, v in avatar.info.items() if k not in ("config", "tensors")}

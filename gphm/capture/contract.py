@@ -18,16 +18,16 @@ from .reader import Captures, open_captures
 from ..geometry.camera import Camera, look_at, project
 
 # %% ../../nbs/capture/contract.ipynb #5e682751
-def _size(resolution):
+def _size(resolution: Any) -> tuple[int, int]:
     H, W = (resolution, resolution) if np.ndim(resolution) == 0 else resolution
     return int(H), int(W)
 
-def _png(pixels):
+def _png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
 
-def _expect(array, shape, dtype, what):
+def _expect(array: Any, shape: Sequence[int], dtype: type, what: str) -> np.ndarray:
     array = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
     if array.shape != tuple(shape): raise GPHMError(f"{what} has shape {array.shape}; {tuple(shape)} was expected")
     if dtype is np.uint8 and array.dtype != np.uint8: raise GPHMError(f"{what} has type {array.dtype}; uint8 was expected")
@@ -39,12 +39,12 @@ def _expect(array, shape, dtype, what):
 # %% ../../nbs/capture/contract.ipynb #aa7b8218
 class SubjectWriter:
     "Receives the frames of one subject; made by `CaptureWriter.subject`."
-    def __init__(self, folder, cameras):
-        self.folder, self.cameras, self.frames, self.hash = folder, cameras, [], hashlib.sha256()
-        self.facts = {}              # what is found on the way and goes into capture.json
-        self.landmarks = dict(landmarks_3d=[], landmarks_2d=[], visible=[])
+    def __init__(self, folder: Path, cameras: dict[str, Camera]):
+        self.folder, self.cameras, self.frames, self.hash = folder, cameras, list[dict](), hashlib.sha256()
+        self.facts: dict = {}        # what is found on the way and goes into capture.json
+        self.landmarks: dict[str, list] = dict(landmarks_3d=[], landmarks_2d=[], visible=[])
 
-    def _write(self, path, pixels):
+    def _write(self, path: Path, pixels: np.ndarray) -> None:
         data = _png(pixels)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,15 +52,15 @@ class SubjectWriter:
         self.hash.update(f"{path.relative_to(self.folder).as_posix()} {len(data)} ".encode() + data)
 
     def add_frame(self, id: str, expression: str,
-                  scale, R, t,       # the head pose, [], [3, 3], [3]
-                  landmarks_3d,      # [68, 3] world
-                  landmarks_2d,      # [C, 68, 2] pixels, in the order of the cameras
-                  visible,           # [C] bool, the face is seen by the camera
-                  images,            # C of uint8 [H, W, 3] on white, in the order of the cameras
-                  masks,             # C of uint8 [H, W]
-                  conditions=(),     # square uint8 [h, h, 3] face crops of the same expression on other identities
-                  truth=None,        # {name: array}: what only a synthetic capture knows
-                  time: float | None = None): # seconds from the first frame of the clip that it was cut from
+                  scale: Any, R: Any, t: Any, # the head pose, [], [3, 3], [3]; this and all below: arrays or tensors
+                  landmarks_3d: Any, # [68, 3] world
+                  landmarks_2d: Any, # [C, 68, 2] pixels, in the order of the cameras
+                  visible: Any,      # [C] bool, the face is seen by the camera
+                  images: Iterable,  # C of uint8 [H, W, 3] on white, in the order of the cameras
+                  masks: Iterable,   # C of uint8 [H, W]
+                  conditions: Iterable = (), # square uint8 [h, h, 3] face crops of the same expression on other identities
+                  truth: dict | None = None, # {name: array}: what only a synthetic capture knows
+                  time: float | None = None) -> None: # seconds from the first frame of the clip that it was cut from
         "Check and write one frame. Raises `GPHMError` for a wrong shape, type, or a value that is not finite."
         C, where = len(self.cameras), f"frame {id} of subject {self.folder.name}:"
         check_name(id, "frame id")
@@ -87,7 +87,7 @@ class SubjectWriter:
         self.frames.append(dict(id=id, expression=str(expression), scale=pose[0], R=pose[1], t=pose[2])
                            | ({} if time is None else dict(time=round(float(time), 6))))
 
-    def add_surface(self, surface: dict):
+    def add_surface(self, surface: dict) -> None:
         "Write the true surface of all frames (`synth.shape.surface`); a later `Subject.surface()` reads it."
         found = np.shape(surface["motion"])
         if found[:1] != (len(self.frames),):
@@ -95,9 +95,10 @@ class SubjectWriter:
         with atomic_path(self.folder/SURFACE) as tmp: np.savez_compressed(tmp, **surface)
         for name in sorted(surface): self.hash.update(f"surface {name} ".encode() + np.ascontiguousarray(surface[name]).tobytes())
 
-    def close(self, extra):
+    def close(self, extra: dict) -> None:
         if not self.frames: raise GPHMError(f"subject {self.folder.name} got no frames; at least one was expected")
-        with atomic_path(self.folder/"landmarks.npz") as tmp: np.savez(tmp, **{k: np.stack(v) for k, v in self.landmarks.items()})
+        marks: dict[str, Any] = {k: np.stack(v) for k, v in self.landmarks.items()}
+        with atomic_path(self.folder/"landmarks.npz") as tmp: np.savez(tmp, **marks)
         self.hash.update((self.folder/"landmarks.npz").read_bytes())
         cameras = {k: v.to_json() for k, v in self.cameras.items()}
         lines = "".join(f"{h}  {name}\n" for name, h in hash_files(self.folder).items())
@@ -109,7 +110,7 @@ class SubjectWriter:
 class CaptureWriter:
     """Writes a capture: `subject` for each (any process, any order), then `finish` once. `resolution` is H = W or (H, W);
     `extra` (seed, recipe, ...) goes into dataset.json and must be the same when a broken-off job is resumed."""
-    def __init__(self, root, name: str, licence: str, consent: str, resolution, **extra):
+    def __init__(self, root: str | Path, name: str, licence: str, consent: str, resolution: int | Sequence[int], **extra: Any):
         self.root = resolve(root)
         head = dict(name=name, format_version=FORMAT_VERSION, licence=licence, consent=consent,
                     resolution=list(_size(resolution)), **extra)
@@ -129,11 +130,11 @@ class CaptureWriter:
         "Whether this subject is complete on disk."
         return (self.root/subject/"capture.json").is_file()
 
-    def subject(self, name: str, cameras: dict, **extra):
+    def subject(self, name: str, cameras: dict[str, Camera], **extra: Any) -> AbstractContextManager[SubjectWriter]:
         "A context that yields a `SubjectWriter`; what an interrupted process left of the subject is removed first."
         return _SubjectContext(self.root/check_name(name, "subject"), {check_name(k, "camera"): v for k, v in cameras.items()}, extra)
 
-    def finish(self, splits: dict = None, subjects=None) -> "Captures":
+    def finish(self, splits: dict | None = None, subjects: Iterable[str] | None = None) -> Captures:
         "Write dataset.json (last) for `subjects` (default: every complete one, sorted), check and open the capture."
         subjects = list(subjects) if subjects is not None else sorted(p.parent.name for p in self.root.glob("*/capture.json"))
         missing = [s for s in subjects if not self.done(s)]
@@ -145,17 +146,18 @@ class CaptureWriter:
         return open_captures(self.root)
 
 class _SubjectContext:
-    def __init__(self, folder, cameras, extra): self.folder, self.cameras, self.extra = folder, cameras, extra
-    def __enter__(self):
+    def __init__(self, folder: Path, cameras: dict, extra: dict): self.folder, self.cameras, self.extra = folder, cameras, extra
+    def __enter__(self) -> SubjectWriter:
         if self.folder.is_dir(): shutil.rmtree(self.folder)
         with writing(self.folder): self.folder.mkdir(parents=True)
         self.writer = SubjectWriter(self.folder, self.cameras)
         return self.writer
-    def __exit__(self, kind, value, trace):
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
         if kind is None: self.writer.close(self.extra)
 
 # %% ../../nbs/capture/contract.ipynb #6938565e
-def tiny_capture(root, subjects=("anna", "bert"), stop=None, size=32, seed=0):
+def tiny_capture(root: str | Path, subjects: Sequence[str] = ("anna", "bert"), stop: str | None = None, size: int = 32,
+                 seed: int = 0) -> Captures:
     "A capture of noise with consistent cameras and landmarks; `stop` breaks off inside that subject, as a power cut would."
     writer = CaptureWriter(root, name="tiny", licence="CC0-1.0", consent="nobody is shown", resolution=size, seed=seed)
     eyes = torch.tensor([[0., 0, 4], [2, 0, 3.5]])

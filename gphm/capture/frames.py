@@ -7,8 +7,10 @@ __all__ = ['FrameSet', 'Pictures', 'load_frames', 'toy_frames']
 
 # %% ../../nbs/capture/frames.ipynb #43b663f1
 import dataclasses, functools
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,7 +53,7 @@ class FrameSet:
     surface_motion: Tensor = None    # [N, V, 3] float16, how far they are from there; or None
     surface_region: Tensor = None    # [V] what each lies on, an index into synth.shape.surface.REGIONS; or None
 
-    def __len__(self): return len(self.subject)
+    def __len__(self) -> int: return len(self.subject)
 
     @property
     def image_size(self) -> tuple: return tuple(self.images.shape[2:4])
@@ -61,7 +63,7 @@ class FrameSet:
         "[V, 2] int64: every (frame, camera) that exists."
         return self.camera_valid[self.subject].nonzero()
 
-    def to(self, device) -> "FrameSet":
+    def to(self, device: str | torch.device) -> "FrameSet":
         "The same arrays on another device; pictures on disk stay there and are sent when they are read."
         move = lambda x: x.to(device) if hasattr(x, "to") else x
         return FrameSet(**{f.name: move(getattr(self, f.name)) for f in dataclasses.fields(self)})
@@ -70,12 +72,12 @@ class FrameSet:
 class Pictures:
     """Stands for an array [N, C, ...] of pictures on disk; `x[n, c]` takes numbers or index tensors that broadcast, and reads those
     pictures with a few threads."""
-    def __init__(self, shape: tuple, read, device="cpu", threads: int = 4): # read(n, c) -> array of shape[2:]
+    def __init__(self, shape: tuple, read: Callable, device: str | torch.device = "cpu", threads: int = 4): # read(n, c) -> of shape[2:]
         self.shape, self.read, self.device, self.threads = tuple(shape), read, torch.device(device), threads
 
-    def to(self, device) -> "Pictures": return Pictures(self.shape, self.read, device, self.threads)
+    def to(self, device: str | torch.device) -> "Pictures": return Pictures(self.shape, self.read, device, self.threads)
 
-    def __getitem__(self, at) -> Tensor:
+    def __getitem__(self, at: Any) -> Tensor:
         if not isinstance(at, tuple) or len(at) != 2 or any(isinstance(i, slice) for i in at):
             raise GPHMError("pictures on disk are indexed by frames and cameras, x[n, c]; for slices load them into memory (memory_gb)")
         n, c = np.broadcast_arrays(*(np.asarray(i.cpu() if torch.is_tensor(i) else i) for i in at))
@@ -87,10 +89,10 @@ class Pictures:
         return out.reshape(*n.shape, *self.shape[2:]).to(self.device)
 
 # %% ../../nbs/capture/frames.ipynb #f515ab12
-def _select(captures, subjects, frames, cameras):
+def _select(captures: Captures, subjects: Any, frames: Any, cameras: Any) -> tuple[list, tuple]:
     "[(Subject, its chosen frames, its chosen cameras)], each name found at least once."
     chosen = [captures[s] for s in (captures.subjects if subjects is None else subjects)]
-    picked = []
+    picked: list[tuple] = []
     for s in chosen:
         own = [[n for n in have if wanted is None or n in wanted] for have, wanted in ((s.frames, frames), (s.camera_names, cameras))]
         if all(own): picked.append((s, *own))
@@ -132,14 +134,15 @@ def _stack_head(picked: list, rows: list, C: int) -> dict:
         for c, name in enumerate(names): K[i, c], w2c[i, c] = s.cameras[name].K.numpy(), s.cameras[name].world_to_camera.numpy()
     return dict(subject=np.array([r[0] for r in rows]),
                 expression=np.array([expressions.index(s.expression_ids[f]) for _, s, f, _ in rows]),
-                scale=np.float32([p[0] for p in poses]), R=np.float32([p[1] for p in poses]), t=np.float32([p[2] for p in poses]),
+                **{name: np.array([p[i] for p in poses], np.float32) for i, name in enumerate(("scale", "R", "t"))},
                 K=K.astype(np.float32), world_to_camera=w2c.astype(np.float32), expression_names=tuple(expressions),
                 camera_valid=np.array([[c < len(names) for c in range(C)] for *_, names in picked]))
 
 # %% ../../nbs/capture/frames.ipynb #fcad6886
-def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
-                face_size: int = None,      # cut face images of this size (also the size of the conditions)
-                nonface_size: int = None,   # cut non-face images of this size
+def load_frames(captures: Captures,
+                subjects: Sequence[str] | None = None, frames: Sequence[str] | None = None, cameras: Sequence[str] | None = None,
+                face_size: int | None = None, # cut face images of this size (also the size of the conditions)
+                nonface_size: int | None = None, # cut non-face images of this size
                 threads: int = 4, progress: bool = True,
                 memory_gb: float = 12.,     # pictures that need more than this stay on disk
                 surface: bool = False,      # read where synthetic heads truly are
@@ -153,7 +156,7 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
     white = lambda *shape: np.full(shape, 255, np.uint8)
     on_disk = N*C*(4*H*W + 3*(face_size or 0)**2 + 3*(nonface_size or 0)**2) > memory_gb*1e9
     if on_disk: log.info(f"{N*C:,d} pictures of {H} x {W} pixels stay on disk: they would need more than {memory_gb:g} GB")
-    a = dict(visible=np.zeros((N, C), bool),
+    a: dict[str, Any] = dict(visible=np.zeros((N, C), bool),
              landmarks_2d=np.zeros((N, C, 68, 2), np.float32), landmarks_3d=np.zeros((N, 68, 3), np.float32),
              conditions=white(N, max(map(len, crops)), h, h, 3), condition_count=np.array([len(c) for c in crops]),
              images=None, masks=None, face_images=None, nonface_images=None)
@@ -165,7 +168,7 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
                                                         visible=a["visible"], shape=shape[2:]))
         else: a[kind] = np.zeros(shape, np.uint8) if kind == "masks" else white(*shape)
 
-    def fill(n):
+    def fill(n: int) -> None:
         i, s, f, names = rows[n]
         j, columns = s.frames.index(f), [s.camera_names.index(c) for c in names]
         k = len(names)
@@ -183,12 +186,12 @@ def load_frames(captures: Captures, subjects=None, frames=None, cameras=None,
         for _ in tqdm(pool.map(fill, range(N)), total=N, desc="reading frames", delay=2, disable=not progress): pass
 
     a |= _stack_head(picked, rows, C) | _read_surface(picked, surface)
-    return FrameSet(**{k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in a.items()},
-                    subject_names=tuple(s.name for s, *_ in picked), frame_names=tuple(f for _, _, f, _ in rows),
+    arrays: dict[str, Any] = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in a.items()}
+    return FrameSet(**arrays, subject_names=tuple(s.name for s, *_ in picked), frame_names=tuple(f for _, _, f, _ in rows),
                     camera_names=tuple(tuple(cs) for *_, cs in picked))
 
 # %% ../../nbs/capture/frames.ipynb #de1b896d
-def toy_frames(S=2, F=3, C=4, size=8, face=4) -> FrameSet:
+def toy_frames(S: int = 2, F: int = 3, C: int = 4, size: int = 8, face: int = 4) -> FrameSet:
     """S toy subjects with F frames seen by C cameras on an arc, for tests: every picture of frame n is filled with the number n; the
     last camera never sees the face."""
     N = S*F

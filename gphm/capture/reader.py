@@ -7,9 +7,11 @@ __all__ = ['Subject', 'Captures', 'open_captures']
 
 # %% ../../nbs/capture/reader.ipynb #c1360890
 import hashlib, zipfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ..core.base import GPHMError, read_json, resolve
@@ -40,25 +42,25 @@ class Subject:
 
     @property
     def camera_names(self) -> list: return list(self.cameras)
-    def _file(self, kind, frame, camera):
+    def _file(self, kind: str, frame: str, camera: str) -> Path:
         if (kind, frame, camera) not in self.files:
             raise GPHMError(f"{self.path}: there is no {kind[:-1]} of frame {frame!r}, camera {camera!r}; frames are {self.frames[0]}..."
                             f"{self.frames[-1]}, cameras {', '.join(self.cameras)}")
         return self.files[kind, frame, camera]
-    def pose(self, frame):
+    def pose(self, frame: str) -> tuple[float, np.ndarray, np.ndarray]:
         "(scale float, R [3, 3], t [3]) of the head in the world: x_world = scale R x_canonical + t."
         return self.poses[frame]
-    def image(self, frame, camera) -> np.ndarray:
+    def image(self, frame: str, camera: str) -> np.ndarray:
         "uint8 [H, W, 3], on white."
         return open_image(self._file("images", frame, camera), self.cameras[camera].image_size)
-    def mask(self, frame, camera) -> np.ndarray:
+    def mask(self, frame: str, camera: str) -> np.ndarray:
         "uint8 [H, W], 255 inside."
         return open_image(self._file("masks", frame, camera), self.cameras[camera].image_size, "L")
-    def conditions(self, frame) -> list:
+    def conditions(self, frame: str) -> list[np.ndarray]:
         "uint8 [h, h, 3] face crops that show this frame's expression on other identities; may be empty."
         own = [(int(k), p) for (kind, f, k), p in self.files.items() if (kind, f) == ("conditions", frame)]
         return [open_image(p) for _, p in sorted(own)]
-    def truth(self, frame) -> dict:
+    def truth(self, frame: str) -> dict[str, np.ndarray]:
         "{name: array} that only a synthetic capture knows; empty where nothing was stored."
         path = self.path/"truth"/f"{frame}.npz"
         if not path.is_file(): return {}
@@ -95,15 +97,15 @@ class Captures:
     head: dict = field(repr=False)        # all of dataset.json
     members: dict = field(repr=False)     # {name: Subject}
 
-    def __len__(self): return len(self.subjects)
-    def __iter__(self): return (self[s] for s in self.subjects)
-    def __getitem__(self, name) -> Subject:
+    def __len__(self) -> int: return len(self.subjects)
+    def __iter__(self) -> Iterator[Subject]: return (self[s] for s in self.subjects)
+    def __getitem__(self, name: str) -> Subject:
         if name not in self.members:
             raise GPHMError(f"{self.root}: there is no subject {name!r}; there are {', '.join(self.subjects)}")
         return self.members[name]
 
 # %% ../../nbs/capture/reader.ipynb #5b31a02c
-def _list_pictures(folder, kind, frame, expected):
+def _list_pictures(folder: Path, kind: str, frame: str, expected: Sequence[str]) -> dict:
     "{(kind, frame, stem): path} of one folder of pictures; every name in `expected` must be there."
     here = folder/kind/frame
     found = {p.stem: p for p in sorted(here.iterdir()) if p.suffix in SUFFIXES and not p.name.startswith(".")} if here.is_dir() else {}
@@ -112,7 +114,7 @@ def _list_pictures(folder, kind, frame, expected):
                                               f"capture.json names {len(expected)} cameras, {len(found)} pictures were found")
     return {(kind, frame, k): p for k, p in found.items() if kind == "conditions" or k in expected}
 
-def _read_cameras(record, path):
+def _read_cameras(record: dict, path: Path) -> dict[str, Camera]:
     cameras = {}
     for name, raw in need_field(record, "cameras", path, "cameras", dict).items():
         what = f"cameras.{check_name(name, f'{path}: camera')}"
@@ -128,7 +130,7 @@ def _read_cameras(record, path):
     if not cameras: raise GPHMError(f"{path}: cameras is empty; at least one was expected")
     return cameras
 
-def _read_landmarks(path, F, cameras):
+def _read_landmarks(path: Path, F: int, cameras: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     C, shapes = len(cameras), dict(landmarks_3d=lambda C: (F, 68, 3), landmarks_2d=lambda C: (F, C, 68, 2), visible=lambda C: (F, C))
     if not path.is_file(): raise GPHMError(f"{path}: the file is missing; make the capture again")
     try:
@@ -144,7 +146,7 @@ def _read_landmarks(path, F, cameras):
             raise GPHMError(f"{path}: {name} holds NaN or infinity; finite numbers were expected")
     return arrays["landmarks_3d"].astype(np.float32), arrays["landmarks_2d"].astype(np.float32), arrays["visible"].astype(bool)
 
-def _read_points(path, F, C):
+def _read_points(path: Path, F: int, C: int) -> tuple[np.ndarray | None, np.ndarray | None]:
     "The tracker's points, where it found them, and those of the conditions; None where nobody has looked."
     if not path.is_file(): return None, None, None
     try:
@@ -160,7 +162,7 @@ def _read_points(path, F, C):
     return arrays["points"].astype(np.float32), arrays["found"].astype(bool), None if more is None else more.astype(np.float32)
 
 # %% ../../nbs/capture/reader.ipynb #3cccfe2d
-def _read_subject(folder, name, check):
+def _read_subject(folder: Path, name: str, check: str) -> Subject:
     path = folder/"capture.json"
     if not folder.is_dir(): raise GPHMError(f"{folder}: the folder of subject {name} is missing, but dataset.json names it")
     record = read_json(path)
@@ -176,7 +178,7 @@ def _read_subject(folder, name, check):
         poses[id], expressions[id] = (float(scale), R, t), str(need_field(raw, "expression", path, f"frames[{i}].expression"))
     if not poses: raise GPHMError(f"{path}: frames is empty; at least one was expected")
     landmarks = _read_landmarks(folder/"landmarks.npz", len(poses), cameras)
-    files = {}
+    files: dict = {}
     for frame in poses:
         for kind, expected in (("images", list(cameras)), ("masks", list(cameras)), ("conditions", [])):
             files |= _list_pictures(folder, kind, frame, expected)
@@ -184,14 +186,14 @@ def _read_subject(folder, name, check):
     for (kind, frame, k), p in files.items():
         if kind == "conditions" and not k.isdigit(): raise GPHMError(f"{p}: the name of a condition must be a number")
         if check == "full" or frame == first: jobs.append((p, None if kind == "conditions" else cameras[k].image_size))
-    with ThreadPoolExecutor(4) as pool: list(pool.map(lambda job: open_image(*job, decode=check == "full"), jobs))
+    with ThreadPoolExecutor(4) as pool: list(pool.map(lambda job: open_image(job[0], job[1], decode=check == "full"), jobs))
     clip = {k: record[k] for k in ("rate", "seconds") if k in record}
     return Subject(folder, name, cameras, list(poses), expressions, poses, *landmarks, files,
                    times if len(times) == len(poses) else {}, clip,
                    *_read_points(folder/"points.npz", len(poses), len(cameras)))
 
 # %% ../../nbs/capture/reader.ipynb #f9feb766
-def _check_splits(splits, members, path):
+def _check_splits(splits: dict, members: dict, path: Path) -> None:
     for name, split in splits.items():
         if not isinstance(split, dict):
             raise GPHMError(f"{path}: splits.{name} is a {type(split).__name__}; "
@@ -206,7 +208,7 @@ def _check_splits(splits, members, path):
                 if key != "subjects" and not any(item in getattr(m, key) for m in inside):
                     raise GPHMError(f"{path}: splits.{name}.{key} names {item!r}, which no subject of this split has")
 
-def _check_hashes(folder, hashes):
+def _check_hashes(folder: Path, hashes: dict) -> None:
     "Every file must be the one that was written; captures of other makers may lack the list."
     for name, h in hashes.items():
         if hashlib.sha256((folder/name).read_bytes()).hexdigest() != h:
@@ -219,8 +221,8 @@ def _check_hashes(folder, hashes):
             raise GPHMError(f"{folder/name} {'is missing' if name not in found else 'was added' if name not in listed else 'was changed'} "
                             "since the capture was written; make it again")
 
-def open_captures(root,          # folder with dataset.json
-                  check="quick", # "quick", or "full": decode every picture, compare every file with its hash
+def open_captures(root: str | Path, # folder with dataset.json
+                  check: str = "quick", # "quick", or "full": decode every picture, compare every file with its hash
                  ) -> Captures:
     "Open and check a capture. Raises `GPHMError` with file, field, what was found and what was expected."
     root = resolve(root)

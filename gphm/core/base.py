@@ -9,7 +9,9 @@ __all__ = ['log', 'GPHMError', 'notebook_errors', 'find_root', 'resolve', 'relat
 
 # %% ../../nbs/core/base.ipynb #5a2b7a65
 import contextlib, errno, hashlib, json, logging, os, random, sys, tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,17 +28,17 @@ if not log.handlers:
     log.propagate = False
 
 # %% ../../nbs/core/base.ipynb #109511e2
-def notebook_errors():
+def notebook_errors() -> None:
     "In a notebook, show a `GPHMError` as its one sentence; the cell still fails, so papermill exits with an error."
-    try: shell = get_ipython()
+    try: shell = get_ipython() # type: ignore[name-defined]
     except NameError: return
-    def show(self, kind, value, trace, tb_offset=None):
+    def show(self: Any, kind: type, value: BaseException, trace: Any, tb_offset: int | None = None) -> list[str]:
         self._showtraceback(kind, value, [f"{kind.__name__}: {value}"])
         return [f"{kind.__name__}: {value}"]
     shell.set_custom_exc((GPHMError,), show)
 
 # %% ../../nbs/core/base.ipynb #a87390fa
-def find_root(start=None) -> Path:
+def find_root(start: str | Path | None = None) -> Path:
     "The folder of this project: `GPHM_ROOT`, else the nearest parent with our `settings.ini`, else the working directory."
     if os.environ.get("GPHM_ROOT"): return Path(os.environ["GPHM_ROOT"])
     here = Path(start or Path.cwd()).resolve()
@@ -45,12 +47,12 @@ def find_root(start=None) -> Path:
         if ini.is_file() and "lib_name = gphm" in ini.read_text(encoding="utf-8"): return folder
     return here
 
-def resolve(path) -> Path:
+def resolve(path: str | Path) -> Path:
     "`path` itself when absolute, else read from the project's root."
     path = Path(path).expanduser()
     return path if path.is_absolute() else find_root()/path
 
-def relative(path) -> str:
+def relative(path: str | Path) -> str:
     "The name of `path` for a summary: from the project's root where it lies below it."
     path = resolve(path).resolve()
     root = find_root().resolve()
@@ -73,7 +75,7 @@ _UNWRITABLE = {getattr(errno, name) for name in
                ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "ENOTDIR", "EFBIG", "ENAMETOOLONG", "EEXIST") if hasattr(errno, name)}
 
 @contextlib.contextmanager
-def writing(path):
+def writing(path: str | Path) -> Iterator[None]:
     "A disk that is full and a folder that cannot be written become one sentence."
     try: yield
     except OSError as e:
@@ -81,7 +83,7 @@ def writing(path):
         raise GPHMError(f"{path} cannot be written ({e.strerror}); free some space, or choose another folder") from None
 
 @contextlib.contextmanager
-def atomic_path(path):
+def atomic_path(path: str | Path) -> Iterator[Path]:
     "Yield a temporary path beside `path` (same suffix); rename it over `path` when the block ends without an error."
     path = Path(path)
     with writing(path):
@@ -95,15 +97,15 @@ def atomic_path(path):
         finally:
             with contextlib.suppress(FileNotFoundError): os.unlink(tmp)
 
-def write_json(path, value):
+def write_json(path: str | Path, value: Any) -> None:
     "Write `value` as indented JSON, atomically; numpy and torch scalars become numbers."
-    def plain(x):
+    def plain(x: Any) -> Any:
         if isinstance(x, Path): return str(x)
         if hasattr(x, "tolist"): return x.tolist()
         raise TypeError(f"{type(x).__name__} cannot be written as JSON")
     with atomic_path(path) as tmp: tmp.write_text(json.dumps(value, indent=1, default=plain) + "\n", encoding="utf-8")
 
-def read_json(path):
+def read_json(path: str | Path) -> Any:
     "Read a JSON file; a missing or broken one is told in one sentence."
     path = Path(path)
     if not path.is_file(): raise GPHMError(f"{path} does not exist; a JSON file was expected there")
@@ -112,18 +114,18 @@ def read_json(path):
         raise GPHMError(f"{path} is not valid JSON ({e}); delete it or make it again") from None
 
 # %% ../../nbs/core/base.ipynb #46610576
-def rng(*key) -> np.random.Generator:
+def rng(*key: Any) -> np.random.Generator:
     "A numpy generator that depends on `key` alone (any strings and integers), not on what ran before."
     digest = hashlib.sha256(repr(key).encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
 
-def seed_everything(seed: int):
+def seed_everything(seed: int) -> None:
     "Seed python, numpy and torch."
     random.seed(seed); np.random.seed(seed % 2**32); torch.manual_seed(seed)
 
 # %% ../../nbs/core/base.ipynb #7aaa9687
 def check_parameters(scope: dict, # `globals()` of the notebook, right after its `parameters` cell
-                     names,       # the declared parameters
+                     names: Iterable[str], # the declared parameters
                     ) -> dict:    # their values
     "Return the declared parameters, and refuse any other plain value found in `scope`."
     plain = (str, int, float, bool, list, dict, tuple, type(None))
@@ -135,12 +137,12 @@ def check_parameters(scope: dict, # `globals()` of the notebook, right after its
 # %% ../../nbs/core/base.ipynb #a82f2f3b
 class Run:
     "A folder that holds what one run claims and how it got there."
-    def __init__(self, folder, **facts):
+    def __init__(self, folder: str | Path, **facts: Any):
         self.dir = resolve(folder)
         (self.dir/"samples").mkdir(parents=True, exist_ok=True)
         self.summary = dict(facts)
 
-    def log(self, step: int, **values):
+    def log(self, step: int, **values: Any) -> None:
         "Append one line to `metrics.jsonl`."
         with open(self.dir/"metrics.jsonl", "a", encoding="utf-8") as f: f.write(json.dumps(dict(step=step, **values)) + "\n")
 
@@ -151,12 +153,12 @@ class Run:
             with contextlib.suppress(ValueError): rows.append(json.loads(line))
         return rows
 
-    def rewind(self, step: int):
+    def rewind(self, step: int) -> None:
         "Forget the lines past `step`."
         rows = [r for r in self.metrics() if r["step"] <= step]
         with atomic_path(self.dir/"metrics.jsonl") as tmp: tmp.write_text("".join(json.dumps(r) + "\n" for r in rows))
 
-    def finish(self, **values):
+    def finish(self, **values: Any) -> None:
         "Write `summary.json`, flat."
         self.summary |= values
         write_json(self.dir/"summary.json", self.summary)
@@ -187,9 +189,9 @@ def peak_memory_gb() -> float:
     unit = 1 if sys.platform == "darwin" else 1024             # bytes on macOS, KiB on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
-def run_facts(device="cpu",
+def run_facts(device: str | torch.device = "cpu",
               cuda: str = "gsplat+nvdiffrast", # what renders on a GPU
-              **known) -> dict:                 # preset, seed, data ...
+              **known: Any) -> dict:            # preset, seed, data ...
     "What every `summary.json` says about how it was made: device, backend, code, memory, and what else is `known`."
     return known | {"device": str(device), "backend": cuda if torch.device(device).type == "cuda" else "cpu", "code": code_identity(),
                     "memory/peak_gb": round(peak_memory_gb(), 2)}

@@ -7,6 +7,7 @@ __all__ = ['PRESETS', 'DataConfig', 'ModelConfig', 'StageConfig', 'Config', 'mak
 
 # %% ../../nbs/core/config.ipynb #92a755d6
 from dataclasses import dataclass, fields, replace
+from typing import Any
 from .base import GPHMError, pick_device
 
 # %% ../../nbs/core/config.ipynb #23d7ff1b
@@ -173,7 +174,7 @@ PRESETS["smoke"] = replace(
 
 # %% ../../nbs/core/config.ipynb #30d84005
 def make_config(preset: str = "", # a key of `PRESETS`; empty is `gpu` where there is CUDA, else `laptop`
-                **changes         # any field; None keeps the preset's
+                **changes: Any    # any field; None keeps the preset's
                ) -> Config:
     "The preset with `changes`; unknown names are refused."
     preset = preset or ("gpu" if pick_device().type == "cuda" else "laptop")

@@ -7,8 +7,10 @@ __all__ = ['run_jobs', 'find_job', 'run_job_child', 'in_threads']
 
 # %% ../../nbs/core/jobs.ipynb #70560b61
 import importlib, itertools, json, os, subprocess, sys, tempfile, time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
@@ -17,15 +19,15 @@ from .base import GPHMError
 
 # %% ../../nbs/core/jobs.ipynb #0715305d
 def run_jobs(job: str,           # "package.module:function"
-             root,               # folder of the capture
+             root: str | Path,   # folder of the capture
              spec: dict,         # what every job is told
-             numbers,            # which subjects are to be written
+             numbers: Iterable[int], # which subjects are to be written
              frames: int,        # of each, for the bar
-             workers=0,          # processes; 0: one a core, or none but this one if the work takes less than a quarter of a minute
-             seconds=0.,         # how long all the work takes on one core, about
-             progress=True, desc="subjects",
-             folders=None,       # names of all subjects' folders; None: person_000 ...
-             pattern="masks/*"): # of the files in them that the bar counts
+             workers: int = 0,   # processes; 0: one a core, or none but this one if the work takes less than a quarter of a minute
+             seconds: float = 0., # how long all the work takes on one core, about
+             progress: bool = True, desc: str = "subjects",
+             folders: Sequence[str] | None = None, # names of all subjects' folders; None: person_000 ...
+             pattern: str = "masks/*") -> None: # of the files in them that the bar counts
     "All jobs, with a bar that counts the frames on disk."
     root, numbers = Path(root), list(numbers)
     workers = min(workers or ((os.cpu_count() or 1) if seconds > 15 else 1), max(1, len(numbers)))
@@ -42,12 +44,12 @@ def run_jobs(job: str,           # "package.module:function"
             with tempfile.TemporaryDirectory() as logs:
                 _children(job, root, spec, [numbers[k::workers] for k in range(workers)], logs, update)
 
-def find_job(job: str):
+def find_job(job: str) -> Callable:
     "The function `package.module:function`."
     module, name = job.split(":")
     return getattr(importlib.import_module(module), name)
 
-def _children(job, root, spec, shares, logs, update):
+def _children(job: str, root: Path, spec: dict, shares: list[list[int]], logs: str, update: Callable) -> None:
     "One child process for each share of the subjects; an error in one stops all."
     env = os.environ | dict(PYTHONPATH=os.pathsep.join(p for p in sys.path if p), OMP_NUM_THREADS="1")
     errors = [Path(logs)/str(k) for k in range(len(shares))]
@@ -62,7 +64,7 @@ def _children(job, root, spec, shares, logs, update):
             if c.poll():
                 raise GPHMError(f"a process that writes {root} failed: {(path.read_text().strip().splitlines() or ['it was killed'])[-1]}")
     finally:
-        for c in children: c.kill(); c.wait(); c.stdin.close()
+        for c in children: c.kill(); c.communicate()
     update()
 
 # A child ends when its standard input closes, that is with its parent; it watches from before the long imports.
@@ -79,7 +81,7 @@ def run_job_child():
     for number in told["numbers"]: write(Path(told["root"]), number, told["spec"])
 
 # %% ../../nbs/core/jobs.ipynb #4373c37b
-def in_threads(function, *columns, desc: str = "", progress: bool = False):
+def in_threads(function: Callable, *columns: Sequence, desc: str = "", progress: bool = False) -> Iterator[Any]:
     "Yields `function` of each row of the columns, in order, computed by a few threads."
     workers, rows = min(8, torch.get_num_threads()), zip(*columns)
     bar = tqdm(total=len(columns[0]), desc=desc, disable=not progress, leave=False)

@@ -12,7 +12,7 @@ from PIL import Image
 def picture_grid(rows: list, # of lists of [H, W, 3], floats in [0, 1] or uint8
                 ) -> Image.Image:
     "Rows of pictures as one."
-    def u8(x):
+    def u8(x: torch.Tensor | np.ndarray) -> torch.Tensor:
         x = x.detach().cpu() if torch.is_tensor(x) else torch.from_numpy(np.array(x))
         return x if x.dtype == torch.uint8 else (x.clamp(0, 1)*255).round().byte()
     return Image.fromarray(torch.cat([torch.cat([u8(x) for x in row], 1) for row in rows]).numpy())

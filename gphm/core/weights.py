@@ -57,11 +57,12 @@ def weights_cache() -> Path:
     "The folder where `torch.hub` keeps checkpoints."
     return Path(torch.hub.get_dir())/"checkpoints"
 
-def package_folder(name):
+def package_folder(name: str) -> Path | None:
     "The folder of an installed package, found and not imported; None where there is none."
     with contextlib.suppress(ModuleNotFoundError, ValueError):
         spec = importlib.util.find_spec(name)
         if spec and spec.submodule_search_locations: return Path(next(iter(spec.submodule_search_locations)))
+    return None
 
 def own_file(file: str) -> Path | None:
     "A file of this name in the folder named by GPHM_WEIGHTS or below it."
@@ -82,7 +83,7 @@ def local_weights(name: str,                 # a key of `known`
     return next((p for p in places if p and p.is_file()), None)
 
 # %% ../../nbs/core/weights.ipynb #af8a3586
-def fetch(url: str, path, sha256: str = "", progress: bool = True, timeout: float = 30., connect=urllib.request.urlopen) -> str:
+def fetch(url: str, path: str | Path, sha256: str = "", progress: bool = True, timeout: float = 30., connect=urllib.request.urlopen) -> str:
     "Download `url` to `path`, whole or not at all; returns the hash of what was written. Raises OSError or `GPHMError` (wrong content)."
     digest, unpack, count = hashlib.sha256(), bz2.BZ2Decompressor() if url.endswith(".bz2") else None, 0
     with atomic_path(path) as tmp, connect(url, timeout=timeout) as source, open(tmp, "wb") as out:
@@ -113,5 +114,5 @@ def find_weights(name: str,                 # a key of `known`
                         f"and {w.url} could not be downloaded ({getattr(e, 'reason', e)}); "
                         f"{f'run `{w.pip}`, or ' if w.pip else ''}download it elsewhere and put it into "
                         f"a folder named by GPHM_WEIGHTS (licence: {w.licence})") from None
-    log.info(f"{w.what}: downloaded to {path} (licence: {w.licence}; SHA-256 {found})")
+    log.info(f"{w.what}: downloaded to {path} (licence: {w.licence}; SHA-256 {digest})")
     return path

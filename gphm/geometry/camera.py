@@ -6,7 +6,9 @@
 __all__ = ['Camera', 'look_at', 'orbit_camera', 'project', 'unproject']
 
 # %% ../../nbs/geometry/camera.ipynb #9e9a65be
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ class Camera:
     K: Tensor                # [..., 3, 3] intrinsics in pixels; the centre of the top left pixel is (0.5, 0.5)
     image_size: tuple        # (H, W) in pixels
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, n in (("world_to_camera", 4), ("K", 3)):
             m = getattr(self, name)
             if not torch.is_tensor(m) or m.shape[-2:] != (n, n):
@@ -44,12 +46,12 @@ class Camera:
         shift = self.K.new_tensor([[1, 0, -x0], [0, 1, -y0], [0, 0, 1]])
         return Camera(self.world_to_camera, shift @ self.K, (h, w))
 
-    def resize(self, image_size) -> "Camera":
+    def resize(self, image_size: tuple[int, int]) -> "Camera":
         "The camera of the same picture with `image_size` = (H, W) pixels."
         (H, W), (h, w) = self.image_size, image_size
         return Camera(self.world_to_camera, self.K.new_tensor([w/W, h/H, 1]).diag() @ self.K, (h, w))
 
-    def to(self, *args, **kwargs) -> "Camera":
+    def to(self, *args: Any, **kwargs: Any) -> "Camera":
         "The camera on another device or in another dtype, as `Tensor.to`."
         return Camera(self.world_to_camera.to(*args, **kwargs), self.K.to(*args, **kwargs), self.image_size)
 
@@ -58,7 +60,7 @@ class Camera:
         return dict(world_to_camera=self.world_to_camera.tolist(), K=self.K.tolist(), image_size=list(self.image_size))
 
     @classmethod
-    def from_json(cls, d: dict, dtype=torch.float32) -> "Camera":
+    def from_json(cls, d: dict, dtype: torch.dtype = torch.float32) -> "Camera":
         "The camera `to_json` wrote; a missing or misshapen field is told by name."
         try:
             w2c, K = (torch.tensor(d[k], dtype=dtype) for k in ("world_to_camera", "K"))
@@ -72,19 +74,19 @@ class Camera:
             raise GPHMError("camera holds NaN or infinity; finite numbers were expected")
         return cls(w2c, K, size)
 
-def _describe(x): return f"of shape {list(x.shape)}" if torch.is_tensor(x) else f"a {type(x).__name__}"
+def _describe(x: Any) -> str: return f"of shape {list(x.shape)}" if torch.is_tensor(x) else f"a {type(x).__name__}"
 
 # %% ../../nbs/geometry/camera.ipynb #dcb72a5b
 def look_at(eye: Tensor,     # [..., 3] where the camera is, world units
             target: Tensor,  # [..., 3] what it looks at
-            up=(0, 1, 0),    # [3] or [..., 3] the world's up, which the image shows upwards
+            up: Tensor | Sequence[float] = (0, 1, 0), # [3] or [..., 3] the world's up, which the image shows upwards
            ) -> Tensor:      # [..., 4, 4]
     "`world_to_camera` of a camera at `eye` that looks at `target` with `up` upwards in the image."
     eye, target = (torch.as_tensor(x, dtype=torch.get_default_dtype()) if not torch.is_tensor(x) else x for x in (eye, target))
-    eye, target, up = torch.broadcast_tensors(eye, target.to(eye), torch.as_tensor(up).to(eye))
+    eye, target, above = torch.broadcast_tensors(eye, target.to(eye), torch.as_tensor(up).to(eye))
     z = target - eye
-    x = torch.linalg.cross(z, up)
-    if (x.norm(dim=-1) <= 1e-6 * z.norm(dim=-1) * up.norm(dim=-1)).any():
+    x = torch.linalg.cross(z, above)
+    if (x.norm(dim=-1) <= 1e-6 * z.norm(dim=-1) * above.norm(dim=-1)).any():
         raise GPHMError("look_at got a viewing direction that is zero or parallel to up; move the eye or give another up")
     z, x = F.normalize(z, dim=-1), F.normalize(x, dim=-1)
     R = torch.stack([x, torch.linalg.cross(z, x), z], -2)
@@ -96,13 +98,13 @@ def look_at(eye: Tensor,     # [..., 3] where the camera is, world units
 def orbit_camera(yaw: float, pitch: float, # degrees
                  size: int,                # pixels, of a square picture
                  distance: float = 5., field: float = 1.5, # world units
-                 target=(0., -.12, 0.)) -> Camera:
+                 target: Sequence[float] = (0., -.12, 0.)) -> Camera:
     "A camera on a sphere round `target`, level, with the target in the middle of the picture."
     y, p = np.radians(yaw), np.radians(pitch)
-    target = torch.tensor(target)
-    eye = target + distance*torch.tensor([np.sin(y)*np.cos(p), np.sin(p), np.cos(y)*np.cos(p)], dtype=torch.float32)
+    centre = torch.tensor(target)
+    eye = centre + distance*torch.tensor([np.sin(y)*np.cos(p), np.sin(p), np.cos(y)*np.cos(p)], dtype=torch.float32)
     f = size*distance/field
-    return Camera(look_at(eye, target), torch.tensor([[f, 0, size/2], [0, f, size/2], [0, 0, 1.]]), (size, size))
+    return Camera(look_at(eye, centre), torch.tensor([[f, 0, size/2], [0, f, size/2], [0, 0, 1.]]), (size, size))
 
 # %% ../../nbs/geometry/camera.ipynb #043a5691
 def project(points: Tensor,           # [..., N, 3] world

@@ -37,7 +37,7 @@ def rotmat_to_quat(R: Tensor) -> Tensor:
 HEAD_METRES = .234   # chin to crown of an average adult: a head length in metres
 
 def apply_pose(points: Tensor,  # [..., N, 3] canonical
-               scale: Tensor,   # [...] world units per head length, or a number
+               scale: Tensor | float, # [...] world units per head length
                R: Tensor,       # [..., 3, 3]
                t: Tensor,       # [..., 3] world
               ) -> Tensor:      # [..., N, 3] world
@@ -46,21 +46,21 @@ def apply_pose(points: Tensor,  # [..., N, 3] canonical
     return scale[..., None, None] * (points @ R.mT) + t[..., None, :]
 
 def invert_pose(points: Tensor,  # [..., N, 3] world
-                scale: Tensor, R: Tensor, t: Tensor,
+                scale: Tensor | float, R: Tensor, t: Tensor,
                ) -> Tensor:      # [..., N, 3] canonical
     "The canonical points that `apply_pose` sends to `points`: R^T (x_world - t) / scale."
     scale = torch.as_tensor(scale, dtype=R.dtype, device=R.device)
     return (points - t[..., None, :]) @ R / scale[..., None, None]
 
-def rest_pose(frames: int, device="cpu") -> tuple: # scale [F], R [F, 3, 3], t [F, 3]
+def rest_pose(frames: int, device: str | torch.device = "cpu") -> tuple[Tensor, Tensor, Tensor]: # scale [F], R [F, 3, 3], t [F, 3]
     "The pose that leaves canonical heads where they are."
     return torch.ones(frames, device=device), torch.eye(3, device=device).expand(frames, 3, 3), torch.zeros(frames, 3, device=device)
 
 # %% ../../nbs/geometry/pose.ipynb #22d8bdc1
 def procrustes(source: Tensor,  # [..., N, 3]
                target: Tensor,  # [..., N, 3]
-               weights=None,    # [..., N] at least 0, or None for equal weights
-              ) -> tuple:       # scale [...], R [..., 3, 3], t [..., 3]
+               weights: Tensor | None = None, # [..., N] at least 0; None: equal weights
+              ) -> tuple[Tensor, Tensor, Tensor]: # scale [...], R [..., 3, 3], t [..., 3]
     "The pose with the least (weighted) squared distance from scale * R @ source + t to target (Umeyama 1991)."
     if source.shape[-2:] != target.shape[-2:] or source.shape[-1] != 3 or source.shape[-2] < 3:
         raise GPHMError(f"procrustes got points {list(source.shape)} and {list(target.shape)}; "

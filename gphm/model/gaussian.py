@@ -7,6 +7,7 @@ __all__ = ['Gaussians', 'render_gaussians', 'GaussianPoints', 'GaussianModel']
 
 # %% ../../nbs/model/gaussian.ipynb #511ec1a7
 from dataclasses import dataclass
+from typing import Any
 import math
 import torch, torch.nn as nn
 from torch import Tensor
@@ -86,6 +87,8 @@ class GaussianPoints(HeadModel):
 # %% ../../nbs/model/gaussian.ipynb #f7e370dd
 class GaussianModel(GaussianPoints):
     "The Gaussian parametric head model."
+    info: dict; card: dict; book: Any # of a model that was read (`avatar.prior`): its config.json, scores, codes of facial actions
+
     @classmethod
     def from_guiding(cls, guiding: GuidingModel, cfg: Config, added: Tensor | None = None # [K, 3] places of further Gaussians
                     ) -> "GaussianModel":

@@ -32,6 +32,7 @@ class Codes:
 
 class HeadNetworks(nn.Module):
     "Networks, identity codes, landmarks and pose corrections that both stages share: what a head is while it rests."
+    background: Tensor # [channels]
     def __init__(self, cfg: Config, subjects: int, frames: int,
                  landmarks: Tensor, # [68, 3] mean canonical landmarks of the data
                 ):

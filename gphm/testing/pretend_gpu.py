@@ -206,6 +206,11 @@ def believe_tensors(gpu: PretendGPU):
         with DeviceWatch(gpu): run(thread)
     set_(threading.Thread, "run", watched)
 
+class _Stream:
+    "`torch.accelerator.current_stream()`."
+    @staticmethod
+    def is_capturing() -> bool: return False
+
 class _Device(contextlib.nullcontext):
     "`torch.cuda.device(0)`."
 
@@ -225,6 +230,8 @@ def believe_cuda(gpu: PretendGPU):
     # one function each, since torch keeps a table of them
     for name, answer in answers.items(): gpu.replace(torch.cuda, name, answer)
     gpu.replace(torch._utils, "_get_current_device_index", lambda: 0)
+    if hasattr(torch, "accelerator"):         # optimizers of torch 2.15 ask it whether a CUDA graph is being captured
+        gpu.replace(torch.accelerator, "current_stream", lambda d=None: _Stream)
     real = torch.amp.autocast_mode.autocast
     class autocast(real):
         def __init__(self, device_type, dtype=None, enabled=True, cache_enabled=None):
