@@ -39,13 +39,13 @@ def face_and_mouth_weights(b: Batch, face_weight: float, mouth_weight: float = 1
     return w/w.mean((-2, -1), keepdim=True)
 
 def crop_batch(b: Batch, share: float, # of each side
-               numbers: np.random.Generator) -> Batch:
+               rng: np.random.Generator) -> Batch:
     "A window of every picture, one for all: half of the time round the first face, else anywhere; the camera changes along. Sides are multiples of 4, for `refine`."
     H, W = b.images.shape[2:4]
     h, w = (max(4, round(share*n/4)*4) for n in (H, W))
     if (h, w) == (H, W): return b
-    centre = ((b.boxes[0, 0, :2] + b.boxes[0, 0, 2:])/2).tolist() if numbers.random() < .5 else None
-    at = [int(np.clip(round(c - n/2), 0, N - n)) if centre else int(numbers.integers(0, N - n + 1)) for c, n, N in zip(centre or (0, 0), (w, h), (W, H))]
+    centre = ((b.boxes[0, 0, :2] + b.boxes[0, 0, 2:])/2).tolist() if rng.random() < .5 else None
+    at = [int(np.clip(round(c - n/2), 0, N - n)) if centre else int(rng.integers(0, N - n + 1)) for c, n, N in zip(centre or (0, 0), (w, h), (W, H))]
     x, y = at
     K = b.K.clone()
     K[..., 0, 2] -= x; K[..., 1, 2] -= y

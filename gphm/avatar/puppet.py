@@ -165,7 +165,7 @@ def perform(model, clip: FrameSet, fps: float = 25., relative: bool = False, # c
     parts = [model.encode(*(unit(x[n, views[n]]) for x in (clip.face_images, clip.nonface_images))) for n in torch.arange(len(clip), device=views.device).split(chunk)]
     exp, non = torch.cat([c.exp for c in parts]).cpu(), torch.cat([c.non for c in parts]).cpu()
     if relative: exp = model.relative((exp - exp.mean(0)).to(model.mean_exp)).cpu()
-    if isinstance(model, Avatar): non = model.turns(non.to(model.X_ne.device), clip.R.to(model.X_ne.device)).cpu()
+    if isinstance(model, Avatar): non = model.shoulders(non.to(model.X_ne.device), clip.R.to(model.X_ne.device)).cpu()
     R, t, s = clip.R.cpu(), clip.t.cpu(), clip.scale.cpu()
     mean = mean_rotation(R)
     return Performance(exp, non, mean.mT @ R, (t - t.mean(0)) @ mean/s[:, None], fps)

@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 from PIL import Image
 from .adapt import IDENTITY_NETWORKS, crop_batch, densify, face_and_mouth_weights, resize, tune_identity
 from .avatar import Avatar
-from .identity_rehearsal import Others, code_reach, others_loss
-from .fill_unseen import colour_outside
+from .identity_rehearsal import Rehearsal, code_reach, rehearsal_loss
+from .fill_unseen import fill_unseen
 from .shoulders import LEAST
 from ..core.base import GPHMError, Run, atomic_path, log, resolve, rng
 from ..capture.frames import FrameSet
@@ -52,7 +52,7 @@ class Finetune:
     face_weight: float = 3.       # ours; 1 is the paper
     mouth_weight: float = 1.      # ours: times the face's, in the box of the lips; 1 is off
     offset: float = 1e-2
-    turns: bool = True            # ours: the motion code also knows the head's turn (avatar.turns)
+    turns: bool = True            # ours: the motion code also knows the head's turn (avatar.shoulders)
     outside: float = 3.           # ours: what lies outside the pictures takes its neighbours' colours, less what it makes of them in so many pixels (avatar.outside); 0 is off
     splits: int = 0               # ours: doublings of all Gaussians
     densify: float = .6           # ours: share of Gaussians that are split once, where the loss pulls most; 0 is off
@@ -107,8 +107,8 @@ def frame_batch(data: FrameSet, rows, device) -> Batch:
 
 def draw_frames(data: FrameSet, ft: Finetune, what: str, step: int, device) -> Batch:
     "The frames of a step: a function of its number."
-    numbers = rng(ft.seed, what, step)
-    return crop_batch(frame_batch(data, numbers.choice(len(data), min(ft.batch, len(data)), replace=False), device), ft.crop, numbers)
+    gen = rng(ft.seed, what, step)
+    return crop_batch(frame_batch(data, gen.choice(len(data), min(ft.batch, len(data)), replace=False), device), ft.crop, gen)
 
 def fit_identity(model: GaussianModel, data: FrameSet, ft: Finetune = Finetune(), progress: bool = True) -> tuple[Tensor, list]:
     "The identity code [id_dim] of one person's frames, with all networks fixed; and the loss of each step."
@@ -179,7 +179,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
     pull, dense = state.get("pull", torch.zeros(len(avatar.X_ne), device=device)), round(ft.densify_at*ft.steps) if ft.densify else -1
     run.rewind(first)
     lpips = Lpips("vgg").to(device) if ft.vgg else None
-    others = Others(device=device) if ft.others else None
+    others = Rehearsal(device=device) if ft.others else None
     samples, start = Samples(run.dir/"samples", data, show=progress), time.perf_counter() - before
     bar = tqdm(range(first, ft.steps), "finetuning", initial=first, total=ft.steps, disable=not progress)
     for step in bar:
@@ -188,7 +188,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
         codes = avatar.encode(b.face, b.nonface)
         out = avatar(codes, avatar.posed(b.frames, *b.pose), b.world_to_camera, b.K, b.images.shape[2:4])
         terms = avatar_losses(out, avatar.landmarks(codes), b, ft, step, lpips)
-        if others: terms["others"] = ft.others*others_loss(avatar, others, ft.seed, step, data)
+        if others: terms["others"] = ft.others*rehearsal_loss(avatar, others, ft.seed, step, data)
         loss = sum(terms.values())
         if not torch.isfinite(loss): raise GPHMError(f"the loss became {loss.item()} at step {step} of finetuning; lower the rates in Finetune")
         opt.zero_grad(set_to_none=True); loss.backward()
@@ -204,13 +204,13 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
             tensors = avatar.state_dict() | optimizer_tensors(opt) | (dict(pull=pull) if step + 1 <= dense else {})
             with atomic_path(path) as tmp: save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, tmp, metadata=dict(step=str(step + 1), seconds=repr(time.perf_counter() - start)))
             samples(avatar, step + 1)
-    if ft.outside: colour_outside(avatar, (frame_batch(data, [n], device) for n in np.unique(np.linspace(0, len(data) - 1, 24).round()).astype(int)), ft.outside)
+    if ft.outside: fill_unseen(avatar, (frame_batch(data, [n], device) for n in np.unique(np.linspace(0, len(data) - 1, 24).round()).astype(int)), ft.outside)
     with torch.no_grad():
         avatar.neutral_non.copy_(avatar.E_non(unit(data.nonface_images[:1, 0]))[0])
         rows, views = torch.arange(len(data), device=data.visible.device), data.visible.float().argmax(1)
         own = avatar.E_exp(unit(data.face_images[rows, views]))
         avatar.mean_exp.copy_(own.mean(0)); avatar.exp_reach.copy_(code_reach(avatar, own))
-        if ft.turns and len(data) >= LEAST: avatar.turns.fit(avatar.E_non(unit(data.nonface_images[rows, views])), data.R)
+        if ft.turns and len(data) >= LEAST: avatar.shoulders.fit(avatar.E_non(unit(data.nonface_images[rows, views])), data.R)
     return avatar
 
 # %% ../../nbs/avatar/reconstruct.ipynb #a0b5052a

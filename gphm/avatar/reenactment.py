@@ -95,7 +95,7 @@ def drive_codes(avatar: Avatar, driver: FrameSet, # one camera's frames of any p
         with clock("encode"): codes.append(avatar.encode(b.face, b.nonface, b.pose[1]))
     exp, non = torch.cat([c.exp for c in codes]), torch.cat([c.non for c in codes])
     if relative: exp = avatar.relative(exp - exp.mean(0))
-    if neck == "rest" and avatar.turns.share > 0: non = avatar.turns.expected(avatar.turns.levelled(driver.R.to(non)) if relative else driver.R.to(non))
+    if neck == "rest" and avatar.shoulders.share > 0: non = avatar.shoulders.expected(avatar.shoulders.levelled(driver.R.to(non)) if relative else driver.R.to(non))
     elif neck != "driver": non = avatar.neutral_non.expand_as(non)
     return Codes(exp, non)
 

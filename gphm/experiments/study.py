@@ -25,7 +25,7 @@ from ..model.gaussian import GaussianModel
 from ..model.head import Codes
 from ..model.perceptual import Lpips
 from ..training.batches import Sampler, frontal_views, unit
-from ..training.loop import make_team
+from ..training.loop import make_accelerator
 from ..training.optim import make_optimizer
 from ..training.stage import Objective, training_step
 from ..training.recipe import prepare_gaussians, prepare_guiding, score_run, start_gaussians
@@ -61,12 +61,12 @@ def steps_in(seconds: float, cfg: Config, train: FrameSet, guiding=None, device=
     "How many steps of the Gaussian stage this machine makes in so many seconds: a few are made early in a training, a few late in one. The fastest count, since other work on the machine only slows them down."
     model = start_gaussians(cfg, train, guiding).to(device)
     objective, opt = Objective(model, cfg, Sampler(train, cfg, "gaussian", cfg.gaussian_frames, cfg.gaussian_views), Lpips("vgg").to(device) if cfg.vgg else None), make_optimizer(model, cfg)
-    team, cost = make_team(device, cfg.precision), {}
-    if team: objective = team.prepare_model(objective)
+    accelerator, cost = make_accelerator(device, cfg.precision), {}
+    if accelerator: objective = accelerator.prepare_model(objective)
     for late in (False, True):
         for k in range(1 + tries):                                    # the first warms up; L_vgg comes once in vgg_every steps
             start = time.perf_counter()
-            for j in range(cfg.vgg_every): training_step(objective, opt, (k + late*10**5)*cfg.vgg_every + j, 2*10**5*cfg.vgg_every, late, team)
+            for j in range(cfg.vgg_every): training_step(objective, opt, (k + late*10**5)*cfg.vgg_every + j, 2*10**5*cfg.vgg_every, late, accelerator)
             if k: cost[late] = min(cost.get(late, np.inf), (time.perf_counter() - start)/cfg.vgg_every)
     return max(20, round(seconds/(cfg.refine_from*cost[False] + (1 - cfg.refine_from)*cost[True])))
 

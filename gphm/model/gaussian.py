@@ -63,16 +63,16 @@ class GaussianPoints(HeadModel):
 
     def landmark_features(self) -> Tensor: return self.H_P
 
-    def shoulder_points(self, numbers, count: int) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
+    def shoulder_points(self, rng, count: int) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
         "Random points below the shoulder line, and their features; none if there are none."
         below = (self.X_0[:, 1] < self.shoulder_line()).nonzero()[:, 0]
-        if len(below): below = below[torch.as_tensor(numbers.integers(0, len(below), count), device=below.device)]
+        if len(below): below = below[torch.as_tensor(rng.integers(0, len(below), count), device=below.device)]
         return self.X_0[below].detach(), self.H_0.index_select(0, below)
 
-    def points_near_landmarks(self, numbers, count: int, spread: float = .04) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
+    def points_near_landmarks(self, rng, count: int, spread: float = .04) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
         "Random Gaussians within 2 `spread` of the mean landmarks, and their features; none if there are none."
         near = (torch.cdist(self.P_0.detach(), self.X_0.detach()).amin(0) < 2*spread).nonzero()[:, 0]
-        if len(near): near = near[torch.as_tensor(numbers.integers(0, len(near), count), device=near.device)]
+        if len(near): near = near[torch.as_tensor(rng.integers(0, len(near), count), device=near.device)]
         return self.X_0[near].detach(), self.H_0.index_select(0, near)
 
 # %% ../../nbs/model/gaussian.ipynb #f7e370dd

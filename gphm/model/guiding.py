@@ -64,10 +64,10 @@ class MeanField(HeadModel):
     def start_as_sphere(self, seed: int = 0, radius: float = .5, progress: bool = False) -> float:
         "Teach f_mean the SDF of a sphere round the head (`sphere_steps` steps); returns the mean error left."
         extent, center = self.grid.extent, torch.tensor(self.grid.center, device=self.sdf.device)
-        def some(numbers):
-            x = torch.as_tensor(numbers.uniform(-1, 1, (4096, 3)), dtype=torch.float32, device=center.device)*extent + center
+        def draw(gen):
+            x = torch.as_tensor(gen.uniform(-1, 1, (4096, 3)), dtype=torch.float32, device=center.device)*extent + center
             return x, x.norm(dim=1) - radius
-        return self._learn_sdf(some, seed, "SDF to a sphere", progress)
+        return self._learn_sdf(draw, seed, "SDF to a sphere", progress)
 
     def start_as_hull(self, share: Tensor, # [cells + 1]^3 flat: how often a grid point lies inside (training.batches.mean_hull)
                       seed: int = 0, progress: bool = False) -> float:
@@ -76,15 +76,15 @@ class MeanField(HeadModel):
         inside = gaussian_filter(share.reshape(n, n, n).cpu().numpy(), .7) > .5
         if not inside.any() or inside.all(): raise GPHMError("the masks carve no shape out of the grid's box; set sdf_start to 'sphere', or look at the masks and cameras of the capture")
         target = torch.as_tensor(size*gaussian_filter(distance_transform_edt(~inside) - distance_transform_edt(inside), .7), dtype=torch.float32).flatten()
-        def some(numbers):
-            index = torch.as_tensor(numbers.integers(0, self.grid.count, 4096))
+        def draw(gen):
+            index = torch.as_tensor(gen.integers(0, self.grid.count, 4096))
             return self.grid.points(index).to(self.sdf.device), target[index].to(self.sdf.device)
-        return self._learn_sdf(some, seed, "SDF to the hull", progress)
+        return self._learn_sdf(draw, seed, "SDF to the hull", progress)
 
-    def _learn_sdf(self, some, seed, desc, progress) -> float:
-        opt, numbers = torch.optim.Adam(self.f_mean.parameters(), 2e-3), rng(seed, "sphere")
+    def _learn_sdf(self, draw, seed, desc, progress) -> float:
+        opt, gen = torch.optim.Adam(self.f_mean.parameters(), 2e-3), rng(seed, "sphere")
         for _ in tqdm(range(self.cfg.sphere_steps), desc, disable=not progress):
-            x, distance = some(numbers)
+            x, distance = draw(gen)
             loss = F.l1_loss(self.field(x)[0], distance)
             opt.zero_grad(); loss.backward(); opt.step()
         self.refresh()
@@ -124,12 +124,12 @@ class GuidingModel(MeanField):
                              h.index_select(0, at).view(-1, 2, h.shape[1]))
         return MeanMesh(X_0, H_0, faces)
 
-    def shoulder_points(self, numbers, count: int) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
+    def shoulder_points(self, rng, count: int) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
         "Random points of the box, below the shoulder line, and the field's features there."
         low = torch.tensor(self.grid.center) - self.grid.extent
         top = torch.tensor([*(low + 2*self.grid.extent).tolist()])
         top[1] = max(self.shoulder_line(), low[1] + .05)
-        x = (low + torch.as_tensor(numbers.random((count, 3)), dtype=torch.float32)*(top - low)).to(self.P_0.device)
+        x = (low + torch.as_tensor(rng.random((count, 3)), dtype=torch.float32)*(top - low)).to(self.P_0.device)
         return x, self.field(x)[1]
 
     def landmark_features(self) -> Tensor: # [68, width]

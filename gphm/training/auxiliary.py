@@ -17,12 +17,12 @@ from ..core.base import rng
 from ..model.gaussian import GaussianModel
 from ..model.head import Codes, HeadModel
 from .augment import mirrored
-from .batches import Lesson, Sampler
+from .batches import AuxiliaryBatch, Sampler
 from .losses import landmark_loss, motion_loss, spread_motion
 from .optim import rate_factor
 
 # %% ../../nbs/training/auxiliary.ipynb #1cba9ab7
-def expression_lesson(model, cfg: Config, sampler: Sampler, b: Lesson, codes: Codes, step: int) -> dict[str, Tensor]:
+def expression_lesson(model, cfg: Config, sampler: Sampler, b: AuxiliaryBatch, codes: Codes, step: int) -> dict[str, Tensor]:
     "Face image -> code -> 68 points (eq. 15), and with `motion_teacher`, in stage 2, the motion of those and of Gaussians around them."
     z = model.z_id.index_select(0, b.subject)
     moves, terms = cfg.motion_teacher and isinstance(model, GaussianModel), {}
@@ -44,7 +44,7 @@ def read_lesson(model, exp: Tensor, motion: Tensor) -> Tensor: # [B, exp_dim], [
     "What a linear layer reads off the expression code, against the landmarks' motion."
     return (model.face_head(exp).unflatten(1, (68, 3)) - motion).square().mean()
 
-def shoulder_lesson(model, cfg: Config, b: Lesson, codes: Codes, step: int) -> dict[str, Tensor]:
+def shoulder_lesson(model, cfg: Config, b: AuxiliaryBatch, codes: Codes, step: int) -> dict[str, Tensor]:
     "Non-face image -> code -> shoulders that rest in the world."
     X_0, H_0 = model.shoulder_points(rng(cfg.seed, "shoulders", step), 64)
     if len(X_0) == 0: return {}
@@ -54,30 +54,30 @@ def shoulder_lesson(model, cfg: Config, b: Lesson, codes: Codes, step: int) -> d
 
 def teacher_losses(model, cfg: Config, sampler: Sampler, step: int, count: int = 0, share: tuple = (0, 1)) -> dict[str, Tensor]:
     "The lessons of a step, on further frames of all identities; `share` is (process, processes)."
-    b = sampler.draw_lesson(step, count or cfg.landmark_batch, share)
+    b = sampler.draw_auxiliary(step, count or cfg.landmark_batch, share)
     codes = model.encode(b.face, b.nonface)
     terms = expression_lesson(model, cfg, sampler, b, codes, step)
     return terms | shoulder_lesson(model, cfg, b, codes, step) if cfg.shoulder else terms
 
 # %% ../../nbs/training/auxiliary.ipynb #c9b1750d
-def share_of(cfg: Config, team) -> tuple: # (process, processes)
+def share_of(cfg: Config, accelerator) -> tuple: # (process, processes)
     "Which part of each lesson this process takes; all of it where a lesson cannot be shared equally. `team` is accelerate's `Accelerator`, or None."
-    return (team.process_index, team.num_processes) if team and cfg.teacher_batch % team.num_processes == 0 else (0, 1)
+    return (accelerator.process_index, accelerator.num_processes) if accelerator and cfg.teacher_batch % accelerator.num_processes == 0 else (0, 1)
 
-def average_gradients(team, params: list):
+def average_gradients(accelerator, params: list):
     "Means over processes, in one message."
     grads = [p.grad for p in params if p.grad is not None]
-    mean = team.reduce(torch.cat([g.flatten() for g in grads]), "mean")
+    mean = accelerator.reduce(torch.cat([g.flatten() for g in grads]), "mean")
     for g, new in zip(grads, mean.split([g.numel() for g in grads])): g.copy_(new.view_as(g))
 
-def learn(groups: list[dict], steps: int, cfg: Config, losses, desc: str, progress: bool = True, team=None) -> dict[str, float]:
+def learn(groups: list[dict], steps: int, cfg: Config, losses, desc: str, progress: bool = True, accelerator=None) -> dict[str, float]:
     "Adam on `losses(step)`, a dictionary of terms, with a cosine decay; returns the means of the last 50. With a `team`, gradients are averaged over its processes."
     opt, last = torch.optim.Adam(groups), []
     for g in opt.param_groups: g["start"] = g["lr"]
     for step in tqdm(range(steps), desc, disable=not progress):
         terms = losses(step)
         opt.zero_grad(set_to_none=True); sum(terms.values()).backward()
-        if team: average_gradients(team, [p for g in groups for p in g["params"]])
+        if accelerator: average_gradients(accelerator, [p for g in groups for p in g["params"]])
         for g in opt.param_groups: g["lr"] = g["start"]*rate_factor(step, steps, cfg)
         opt.step()
         last = (last + [{k: v.item() for k, v in terms.items()}])[-50:]
@@ -88,13 +88,13 @@ def parameters_of(model, *names: str) -> list:
     parts = [getattr(model, n, None) for n in names]
     return [p for part in parts if part is not None for p in (part.parameters() if isinstance(part, torch.nn.Module) else [part])]
 
-def teach_encoders(model: HeadModel, cfg: Config, sampler: Sampler, progress: bool = True, team=None) -> dict[str, float]:
+def teach_encoders(model: HeadModel, cfg: Config, sampler: Sampler, progress: bool = True, accelerator=None) -> dict[str, float]:
     "`teacher_steps` of the lessons for codes, encoders, f_inj, f_id, f_exp and f_non; returns the means of the last losses."
     def lessons(step):                                    # negative steps: other draws than the stage's own
         model.clamp_codes()
-        return teacher_losses(model, cfg, sampler, -1 - step, cfg.teacher_batch, share_of(cfg, team))
+        return teacher_losses(model, cfg, sampler, -1 - step, cfg.teacher_batch, share_of(cfg, accelerator))
     taught = parameters_of(model, "z_id", "E_exp", "E_non", "f_inj", "f_id", "f_exp", "f_non", "lift")
-    out = learn([dict(params=taught, lr=cfg.teacher_lr)], cfg.teacher_steps, cfg, lessons, "teacher", progress, team)
+    out = learn([dict(params=taught, lr=cfg.teacher_lr)], cfg.teacher_steps, cfg, lessons, "teacher", progress, accelerator)
     model.clamp_codes()
     return out
 
@@ -103,21 +103,21 @@ def look(model: GaussianModel, subject: int, rows: Tensor) -> Tensor: # [K, chan
     H = model.identity(model.z_id[subject], model.H_0[rows])
     return torch.cat([model.colour(H), 10*model.neutral(model.X_0[rows], H), model.f_att(H)], 1)
 
-def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progress: bool = True, team=None) -> dict[str, float]:
+def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progress: bool = True, accelerator=None) -> dict[str, float]:
     "Reading for E_exp, then `handover_steps` for the networks that move Gaussians and for their features, with the encoders and the heads' look as they are."
-    i, n = share_of(cfg, team)
+    i, n = share_of(cfg, accelerator)
     def reading(step):
-        b = sampler.draw_lesson(-1 - cfg.handover_steps - step, cfg.teacher_batch)
+        b = sampler.draw_auxiliary(-1 - cfg.handover_steps - step, cfg.teacher_batch)
         if cfg.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step)))))
         return dict(read=3*cfg.motion_teacher*read_lesson(model, model.E_exp(b.face[i::n]), b.motion[i::n]))
-    learn([dict(params=parameters_of(model, "E_exp", "face_head"), lr=cfg.teacher_lr)], cfg.reading_steps, cfg, reading, "reading faces", progress, team)
+    learn([dict(params=parameters_of(model, "E_exp", "face_head"), lr=cfg.teacher_lr)], cfg.reading_steps, cfg, reading, "reading faces", progress, accelerator)
     before = copy.deepcopy(model).requires_grad_(False)
     def keep(step):
-        numbers = rng(cfg.seed, "keep", step)
-        subject, rows = int(numbers.integers(len(model.z_id))), torch.as_tensor(numbers.integers(0, len(model.X_0), 1024), device=model.X_0.device)
+        gen = rng(cfg.seed, "keep", step)
+        subject, rows = int(gen.integers(len(model.z_id))), torch.as_tensor(gen.integers(0, len(model.X_0), 1024), device=model.X_0.device)
         return (look(model, subject, rows) - look(before, subject, rows)).abs().mean()
     def lessons(step):
-        b = sampler.draw_lesson(-1 - step, cfg.teacher_batch, *([(i, n)] if n > 1 else []))
+        b = sampler.draw_auxiliary(-1 - step, cfg.teacher_batch, *([(i, n)] if n > 1 else []))
         with torch.no_grad(): codes = model.encode(b.face, b.nonface)
         terms = expression_lesson(model, cfg, sampler, b, codes, step)
         del terms["read"]                                     # the encoder rests
@@ -125,4 +125,4 @@ def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progres
         if cfg.shoulder: terms |= shoulder_lesson(model, cfg, b, codes, step)
         return terms | dict(keep=keep(step))
     taught = parameters_of(model, "f_inj", "f_id", "f_exp", "f_non", "f_col", "f_att", "H_P", "H_0")
-    return learn([dict(params=taught, lr=2*cfg.teacher_lr)], cfg.handover_steps, cfg, lessons, "hand-over", progress, team)
+    return learn([dict(params=taught, lr=2*cfg.teacher_lr)], cfg.handover_steps, cfg, lessons, "hand-over", progress, accelerator)

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Batch', 'unit', 'canonical_landmarks', 'frontal_views', 'reference_views', 'face_boxes', 'gather', 'part_of',
-           'halved', 'rest_motion', 'usual_motion', 'landmark_motion', 'Lesson', 'mean_hull', 'Sampler', 'Ahead']
+           'halved', 'rest_motion', 'usual_motion', 'landmark_motion', 'AuxiliaryBatch', 'mean_hull', 'Sampler',
+           'Prefetcher']
 
 # %% ../../nbs/training/batches.ipynb #46fb6e70
 from concurrent.futures import ThreadPoolExecutor
@@ -115,7 +116,7 @@ def landmark_motion(data: FrameSet) -> tuple[Tensor, Tensor]: # [N, 68, 3], [68]
     return P/sigma[:, None], sigma
 
 @dataclass(frozen=True)
-class Lesson:
+class AuxiliaryBatch:
     "Driving images of B frames of any identity, and what their codes should know."
     face: Tensor      # [B, s, s, 3]
     nonface: Tensor   # [B, s, s, 3]
@@ -158,44 +159,44 @@ class Sampler:
         self.reference, self.rest = reference_views(data).cpu().numpy(), rest_motion(data)
         self.motion, self.sigma = landmark_motion(data)
 
-    def _drive(self, numbers, rows) -> tuple[Tensor, Tensor]:
+    def _drive(self, gen, rows) -> tuple[Tensor, Tensor]:
         "A face image and a non-face image for each row."
         d, face, non = self.data, [], []
         for n in rows:
-            if self.cfg.use_conditions and self.counts[n] and numbers.random() < .5: face.append(d.conditions[n, numbers.integers(self.counts[n])])
-            else: face.append(d.face_images[n, numbers.choice(np.flatnonzero(self.visible[n]))])
-            view = numbers.choice(np.flatnonzero(self.visible[n])) if numbers.random() < .5 else self.reference[n]
+            if self.cfg.use_conditions and self.counts[n] and gen.random() < .5: face.append(d.conditions[n, gen.integers(self.counts[n])])
+            else: face.append(d.face_images[n, gen.choice(np.flatnonzero(self.visible[n]))])
+            view = gen.choice(np.flatnonzero(self.visible[n])) if gen.random() < .5 else self.reference[n]
             non.append(d.nonface_images[n, view])
         faces = unit(torch.stack(face))
-        return changed(faces, numbers, self.cfg.augment) if self.cfg.augment else faces, unit(torch.stack(non))
+        return changed(faces, gen, self.cfg.augment) if self.cfg.augment else faces, unit(torch.stack(non))
 
     def draw(self, step: int, item: int = 0, subject: int | None = None) -> Batch:
         "The batch of a step, of any subject or of one."
-        numbers = rng(self.cfg.seed, self.stage, step, item)
-        rows = self.rows[numbers.integers(len(self.rows)) if subject is None else subject]
-        rows = numbers.choice(rows, self.F, replace=len(rows) < self.F)
+        gen = rng(self.cfg.seed, self.stage, step, item)
+        rows = self.rows[gen.integers(len(self.rows)) if subject is None else subject]
+        rows = gen.choice(rows, self.F, replace=len(rows) < self.F)
         views = []
         for n in rows:
-            first = numbers.choice(np.flatnonzero(self.visible[n]))
+            first = gen.choice(np.flatnonzero(self.visible[n]))
             others = [v for v in np.flatnonzero(self.valid[n]) if v != first]
-            more = numbers.choice(others, self.V - 1, replace=len(others) < self.V - 1) if others else [first]*(self.V - 1)
+            more = gen.choice(others, self.V - 1, replace=len(others) < self.V - 1) if others else [first]*(self.V - 1)
             views.append([first, *more])
         device = self.data.K.device
         return gather(self.data, torch.as_tensor(rows, device=device), torch.as_tensor(np.array(views, dtype=np.int64), device=device),
-                      *self._drive(numbers, rows), int(self.who[rows[0]]), self.boxes)
+                      *self._drive(gen, rows), int(self.who[rows[0]]), self.boxes)
 
-    def draw_lesson(self, step: int, count: int, share: tuple = (0, 1)) -> Lesson:
+    def draw_auxiliary(self, step: int, count: int, share: tuple = (0, 1)) -> AuxiliaryBatch:
         "Frames of any identity for the teacher; of these, the i-th of n equal shares."
-        (i, n), numbers = share, rng(self.cfg.seed, self.stage, step, "lesson")
-        rows = numbers.choice(len(self.data), count, replace=len(self.data) < count)
-        face, nonface = self._drive(numbers, rows)
+        (i, n), gen = share, rng(self.cfg.seed, self.stage, step, "lesson")
+        rows = gen.choice(len(self.data), count, replace=len(self.data) < count)
+        face, nonface = self._drive(gen, rows)
         rows, face, nonface = rows[i::n], face[i::n], nonface[i::n]
         at = torch.as_tensor(rows, device=self.data.K.device)
-        return Lesson(face, nonface, self.data.subject[at], canonical_landmarks(self.data, at), self.motion[at],
+        return AuxiliaryBatch(face, nonface, self.data.subject[at], canonical_landmarks(self.data, at), self.motion[at],
                       tuple(x[at] for x in self.rest))
 
 # %% ../../nbs/training/batches.ipynb #1d538bc2
-class Ahead:
+class Prefetcher:
     "A sampler whose next batches are drawn by threads: `depth` steps ahead, the process's own `items` of each; depth 0 draws when asked."
     def __init__(self, sampler: Sampler, items: range, depth: int, steps: int):
         self.sampler, self.items, self.depth, self.steps, self.coming = sampler, items, depth, steps, {}

@@ -10,7 +10,7 @@ import ast, os, sys
 import torch
 from ..core.config import make_config
 from ..core.base import GPHMError, pick_device, resolve, seed_everything
-from .recipe import finish_reading, make_validation, open_splits, prepare_heads, start_guiding, start_gaussians
+from .recipe import prepare_encoder, make_validation, open_splits, prepare_heads, start_guiding, start_gaussians
 from .together import train_together
 
 # %% ../../nbs/training/launch.ipynb #cfec2828
@@ -52,7 +52,7 @@ def train(preset: str = "", data_dir: str = "", run_dir: str = "", device: str =
         train_together(guiding, frames, cfg, f"{run_dir}/guiding", device, processes, **facts)
     model = start_gaussians(cfg, frames, guiding)
     run = train_together(model, frames, cfg, run_dir, device, processes, **facts)
-    if rank == 0: finish_reading(run, model, captures, frames, cfg)
+    if rank == 0: prepare_encoder(run, model, captures, frames, cfg)
     return run, model, captures, frames, test, cfg, device
 
 def main(arguments: list[str] | None = None):

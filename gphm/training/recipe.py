@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['prepare_heads', 'open_splits', 'open_split', 'Validation', 'make_validation', 'score_unseen', 'score_run',
-           'mean_landmarks', 'start_guiding', 'prepare_guiding', 'start_gaussians', 'finish_reading',
+           'mean_landmarks', 'start_guiding', 'prepare_guiding', 'start_gaussians', 'prepare_encoder',
            'prepare_gaussians', 'contact_sheet', 'show_pairs', 'show_expressions', 'show_course', 'show_mean_mesh',
            'show_points']
 
@@ -21,7 +21,7 @@ from ..capture.contract import Captures, open_captures
 from ..capture.frames import FrameSet, load_frames
 from ..synth.heads import write_heads
 from ..synth.faces import Faces, write_faces
-from .validation import evaluate_heads, held_out, motion_explained, reads_faces, render_held_out
+from .validation import evaluate_heads, held_out, motion_explained, faces_explained, render_held_out
 from ..evaluation.metrics import save_scored, score_frames
 from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
@@ -30,7 +30,7 @@ from ..rendering.mesh import render_mesh
 from ..geometry.camera import look_at
 from .batches import canonical_landmarks
 from .checkpoint import load_model, read_checkpoint, save_checkpoint
-from .encoder_pretraining import read_on
+from .encoder_pretraining import pretrain_encoder
 from .together import train_together
 from .identity_fit import fit_codes, with_people
 
@@ -138,7 +138,7 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
     else: raise GPHMError(f"init is {cfg.init!r}; 'guiding', 'template' or 'random' was expected")
     return GaussianModel.from_points(cfg, len(train.subject_names), len(train), P, X)
 
-def finish_reading(run: Run, model: GaussianModel, captures: Captures, train: FrameSet, cfg: Config, progress: bool = True) -> dict:
+def prepare_encoder(run: Run, model: GaussianModel, captures: Captures, train: FrameSet, cfg: Config, progress: bool = True) -> dict:
     """E_exp reads on (`training.encoder_pretraining`) on seven of eight of the `face_people`; `reading.json` and the summary say what it made of the others' faces before and after. It is done when the
     checkpoint has `face_steps` more steps than stage 2. Captures without neutral frames are passed over, with a logged line and a word in `reading.json`."""
     if not (cfg.face_people > 1 and cfg.face_steps and cfg.motion_teacher): return {}       # one person to learn from and one to test on, and a layer that reads
@@ -154,11 +154,11 @@ def finish_reading(run: Run, model: GaussianModel, captures: Captures, train: Fr
         learned, new = (Faces(faces.images[k], faces.motion[k], faces.person[k]) for k in (seen, ~seen))
         _, _, step, seconds = read_checkpoint(run.dir)
         if step < cfg.gaussian_steps + cfg.face_steps:
-            facts = {f"before/{k}": v for k, v in reads_faces(model, new).items()}
+            facts = {f"before/{k}": v for k, v in faces_explained(model, new).items()}
             write_json(mark, facts)
-            read_on(model, cfg, train, learned, cfg.face_steps, progress)
+            pretrain_encoder(model, cfg, train, learned, cfg.face_steps, progress)
             save_checkpoint(run.dir, model, step + cfg.face_steps, seconds)
-        facts |= {f"after/{k}": v for k, v in reads_faces(model, new).items()}
+        facts |= {f"after/{k}": v for k, v in faces_explained(model, new).items()}
     write_json(mark, facts)
     return facts
 
@@ -166,7 +166,7 @@ def prepare_gaussians(run_dir, captures: Captures, train: FrameSet, test: FrameS
     "The stage-2 model of `run_dir`, trained there if need be."
     model = start_gaussians(cfg, train, guiding)
     run = train_together(model, train, cfg, run_dir, device, processes, validate=make_validation(captures, train, test, cfg, device), data=captures.identity, subjects=list(train.subject_names))
-    finish_reading(run, model, captures, train, cfg)
+    prepare_encoder(run, model, captures, train, cfg)
     return model, run
 
 # %% ../../nbs/training/recipe.ipynb #4dacf47c

@@ -89,17 +89,17 @@ class Objective(torch.nn.Module):
         return part
 
 # %% ../../nbs/training/stage.ipynb #b761691c
-def training_step(objective, opt, step: int, steps: int, refine: bool, team=None) -> tuple[float, dict]:
+def training_step(objective, opt, step: int, steps: int, refine: bool, accelerator=None) -> tuple[float, dict]:
     "One step of either stage: the loss and its terms, means over processes. A loss that is not finite changes nothing. `team` is accelerate's `Accelerator`, or None."
     own = objective.module if hasattr(objective, "module") else objective
     cfg, terms = own.cfg, {}
     opt.zero_grad(set_to_none=True)
     for item in own.items:
-        with team.no_sync(objective) if team and item != own.items[-1] else nullcontext():
+        with accelerator.no_sync(objective) if accelerator and item != own.items[-1] else nullcontext():
             part = objective(step, item, refine, step < cfg.coarse*steps)
-            (team.backward if team else torch.Tensor.backward)(sum(part.values()))
+            (accelerator.backward if accelerator else torch.Tensor.backward)(sum(part.values()))
         for k, v in part.items(): terms[k] = terms.get(k, 0.) + v.detach()
-    if team: terms = team.reduce(terms, "mean")
+    if accelerator: terms = accelerator.reduce(terms, "mean")
     terms = dict(zip(terms, torch.stack(list(terms.values())).tolist()))                 # a GPU is waited for once
     total = sum(terms.values())
     if not math.isfinite(total): return total, terms

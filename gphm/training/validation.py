@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FACE_PARTS', 'HeldOut', 'held_out', 'render_held_out', 'evaluate_heads', 'neutral_points', 'motion_explained',
-           'foreign_motion', 'reads_faces']
+           'foreign_motion', 'faces_explained']
 
 # %% ../../nbs/training/validation.ipynb #55491815
 from dataclasses import dataclass
@@ -150,7 +150,7 @@ def foreign_motion(model, train: FrameSet, test: FrameSet) -> dict[str, float]:
 
 # %% ../../nbs/training/validation.ipynb #f4b8e3dd
 @torch.no_grad()
-def reads_faces(model: GaussianModel, faces: Faces, batch: int = 64) -> dict[str, float]:
+def faces_explained(model: GaussianModel, faces: Faces, batch: int = 64) -> dict[str, float]:
     "R^2 of the motion of `FACE_PARTS` since each person's mean, when the codes of faces move the landmarks of the model's mean head."
     faces = faces.to(model.z_id.device)
     found = torch.cat([moved_heads(model, model.E_exp(unit(x)), model.z_id.mean(0).expand(len(x), -1)) for x in faces.images.split(batch)])
