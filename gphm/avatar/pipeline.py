@@ -62,7 +62,7 @@ def render_identity(model, z_id, data: FrameSet): # [N, H, W, 3]
     g, images = model.gaussians(z_id), []
     for n in range(len(data)):
         b = frame_batch(data, [n], z_id.device)
-        images.append(model(z_id, model.encode(b.face, b.nonface), b.pose, b.world_to_camera, b.K, data.image_size, gaussians=g).image[0, 0].clamp(0, 1))
+        images.append(model(z_id, model.encode(b.face, b.nonface), b.pose, b.world_to_camera, b.K, data.image_size, rest=g).image[0, 0].clamp(0, 1))
     return torch.stack(images)
 
 # %% ../../nbs/avatar/pipeline.ipynb #38cf5e93

@@ -116,7 +116,7 @@ class PortraitRow:
 def render_views(model, codes: Codes, data: FrameSet, z_id: Tensor | None = None) -> Tensor: # [V, H, W, 3]
     "One frame from all cameras of `data`, by an avatar or, with a code, by the head model."
     first = () if z_id is None else (z_id,)
-    more = {} if z_id is None else dict(gaussians=model.gaussians(z_id))
+    more = {} if z_id is None else dict(rest=model.gaussians(z_id))
     views = range(data.images.shape[1])
     return torch.stack([model(*first, codes, (data.scale, data.R, data.t), data.world_to_camera[:, v:v + 1], data.K[:, v:v + 1], data.image_size, **more).image[0, 0].clamp(0, 1) for v in views])
 
