@@ -49,7 +49,7 @@ def rehearsal_loss(avatar: Avatar, others: Rehearsal, seed: int, step: int, own:
     with torch.no_grad(): near = torch.cdist(avatar.P, avatar.X_ne).topk(min(NEIGHBOURS, len(avatar.X_ne)), largest=False).indices
     pick = torch.as_tensor(rng(seed, "others' points", step).integers(near.shape[1], size=(len(near), 1)), device=near.device)
     H = torch.cat([avatar.H_P, avatar.H[near.gather(1, pick)[:, 0]]])                   # [136, W]
-    moved = avatar.cfg.deform_scale*avatar.f_exp(H, avatar.E_exp(images))               # [2B, 136, 3]
+    moved = avatar.offset(avatar.f_exp, H, avatar.E_exp(images))                        # [2B, 136, 3]
     left = (moved[::2] - moved[1::2] - torch.cat([truth, truth], 1))/torch.cat([others.sigma, others.sigma])[:, None]
     return left.square().sum(-1).mean()
 

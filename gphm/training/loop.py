@@ -6,22 +6,19 @@
 __all__ = ['make_accelerator', 'keep_memory', 'picture', 'Watch', 'resume', 'prepare_first', 'train_stage']
 
 # %% ../../nbs/training/loop.ipynb #9ae143e5
-import ctypes, math, os, sys, time
-from dataclasses import replace
+import ctypes, os, sys, time
 import numpy as np, torch
 from PIL import Image
-from tqdm.auto import tqdm
 from ..core.config import Config
 from ..core.base import GPHMError, Run, log, write_json
 from ..capture.frames import FrameSet
-from ..model.gaussian import GaussianModel
 from ..model.guiding import Rendered
 from ..model.perceptual import Lpips
-from .batches import Prefetcher, Batch, Sampler, mean_hull
+from .batches import Batch, Prefetcher, Sampler
 from .checkpoint import open_run, read_checkpoint, restore_optimizer, save_checkpoint
-from .auxiliary import teach_encoders, teach_gaussians
 from .optim import make_optimizer
-from .stage import Objective, training_step
+from .optimise import Schedule, optimise
+from .stage import Objective, Stage, item_losses, stage_of, step_options
 
 # %% ../../nbs/training/loop.ipynb #cc03941e
 def make_accelerator(device, precision: str = "no"): # an accelerate.Accelerator, or None
@@ -46,7 +43,8 @@ def picture(batch: Batch, out: Rendered) -> np.ndarray: # [rows, columns, 3] uin
     "Truth, the raw RGB channels, and the final image, for each frame's views; the driving face at the left."
     F, V, H, W = batch.masks.shape
     face = torch.nn.functional.interpolate(batch.face.movedim(-1, 1), size=(H, W), mode="bilinear").movedim(1, -1)
-    rows = [torch.cat([face[f], *(torch.cat([batch.images[f, v], out.features[f, v, ..., :3], out.image[f, v]], 1) for v in range(V))], 1) for f in range(F)]
+    view = lambda f, v: torch.cat([batch.images[f, v], out.features[f, v, ..., :3], out.image[f, v]], 1)
+    rows = [torch.cat([face[f], *(view(f, v) for v in range(V))], 1) for f in range(F)]
     return (torch.cat(rows).detach().cpu().clamp(0, 1)*255).round().byte().numpy()
 
 class Watch:
@@ -69,77 +67,77 @@ class Watch:
         "A picture of a fixed batch."
         batch = sampler.draw(0)
         codes = model.encode(batch.face, batch.nonface)
-        out = model(model.z_id[batch.subject], codes, model.posed(batch.frames, *batch.pose), batch.world_to_camera, batch.K, batch.images.shape[2:4], refine)
+        pose = model.posed(batch.frames, *batch.pose)
+        out = model(model.z_id[batch.subject], codes, pose, batch.world_to_camera, batch.K, batch.images.shape[2:4], refine)
         Image.fromarray(picture(batch, out)).save(self.run.dir/"samples"/f"{step:06}.png")
         if self.board: self.board.add_image("sample", picture(batch, out), step, dataformats="HWC")
+
+    def step(self, model, sampler: Sampler, stage: Stage, cfg: Config, done: int, total: float, terms: dict, seconds: float, opt, validate=None):
+        "What is kept of a step: numbers of every tenth, a checkpoint and a picture now and then, and what `validate` says."
+        steps = stage.size(cfg)[0]
+        if done % 10 == 1 or done <= 10 or done == steps: self.log(done, loss=total, seconds=round(seconds, 2), **terms)
+        if done % cfg.save_every == 0 and done < steps: save_checkpoint(self.run.dir, model, done, seconds, opt)
+        if done % max(1, steps//8) == 0: self.sample(model, sampler, done, done > int(cfg.refine_from*steps))
+        if validate and cfg.validate_every and (done % cfg.validate_every == 0 or done == steps): self.log(done, **validate(model))
 
     def close(self):
         if self.board: self.board.close()
 
 # %% ../../nbs/training/loop.ipynb #7400393a
-def resume(model, opt, cfg: Config, run: Run, stage: str, steps: int, **facts) -> tuple[int, float]: # the next step, seconds spent before
-    "Load the run's checkpoint into the model and Adam, if there is one."
-    if not open_run(run.dir, stage, cfg, **facts): return 0, 0.
+def resume(model, opt, cfg: Config, run: Run, steps: int, **facts) -> tuple[int, float]: # the next step, seconds spent before
+    "Load the run's checkpoint into the model and its optimiser, if there is one."
+    if not open_run(run.dir, model.stage, cfg, **facts): return 0, 0.
     tensors, optim, first, before = read_checkpoint(run.dir)
-    if stage == "gaussian" and tensors["X_0"].shape != model.X_0.shape:
-        raise GPHMError(f"{run.dir}: the checkpoint has {len(tensors['X_0'])} Gaussians, the hand-over gives {len(model.X_0)}; delete the folder and train again")
+    if "X_0" in tensors and tensors["X_0"].shape != model.X_0.shape:
+        raise GPHMError(f"{run.dir}: the checkpoint has {len(tensors['X_0'])} Gaussians, the hand-over gives {len(model.X_0)}; "
+                        "delete the folder and train again")
     model.load_state_dict(tensors)
     if first < steps:
         restore_optimizer(opt, optim)
-        log.info(f"{stage}: going on from step {first} of {steps}")
+        log.info(f"{model.stage}: going on from step {first} of {steps}")
     return first, before
 
-def prepare_first(model, cfg: Config, sampler: Sampler, stage: str, progress: bool, accelerator=None):
-    "What precedes a stage's first step: a sphere, and lessons."
-    if stage == "guiding":
-        if cfg.sdf_start == "hull": model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress)
-        elif cfg.sdf_start == "sphere": model.start_as_sphere(cfg.seed, progress=progress)
-        else: raise GPHMError(f"sdf_start is {cfg.sdf_start!r}; 'sphere' or 'hull' was expected")
-    lessons = []
-    if cfg.teacher_steps and (stage == "guiding" or cfg.init != "guiding"): lessons.append((teach_encoders, replace(cfg, motion_teacher=0.)))
-    if stage == "gaussian" and cfg.motion_teacher and cfg.handover_steps: lessons.append((teach_gaussians, cfg))
-    for teach, how in lessons: log.info("lessons: " + ", ".join(f"{k} {v:.4f}" for k, v in teach(model, how, sampler, progress, accelerator).items()))
+def prepare_first(model, stage: Stage, cfg: Config, sampler: Sampler, progress: bool, accelerator=None):
+    "What precedes a stage's first step: a first surface, and warm-ups."
+    stage.start(model, cfg, sampler, progress)
+    for warm_up in stage.warm_ups(cfg):
+        log.info("warm-up: " + ", ".join(f"{k} {v:.4f}" for k, v in warm_up(model, cfg, sampler, progress, accelerator).items()))
 
 # %% ../../nbs/training/loop.ipynb #4ecf81d3
 def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, validate=None, **facts) -> Run:
-    """Train `model` in place (either stage) and return its run; resumes from `run_dir`, and does nothing if it is complete. `validate(model)` gives numbers to log every
-    `cfg.validate_every` steps. `facts` are stored in config.json and must agree on resumption. Under `accelerate launch`, call it in every process."""
-    stage = "gaussian" if isinstance(model, GaussianModel) else "guiding"
-    steps, F, V = (getattr(cfg, f"{stage}_{k}") for k in ("steps", "frames", "views"))
-    run, accelerator = Run(run_dir), make_accelerator(device, cfg.precision)
+    """Train `model` in place (either stage) and return its run; resumes from `run_dir`, and does nothing if it is complete.
+    `validate(model)` gives numbers to log every `cfg.validate_every` steps. `facts` are stored in config.json and must agree on resumption.
+    Under `accelerate launch`, call it in every process."""
+    stage, run, accelerator = stage_of(model), Run(run_dir), make_accelerator(device, cfg.precision)
+    steps, F, V = stage.size(cfg)
     if torch.device(device).type == "cpu": keep_memory()
     main = accelerator is None or accelerator.is_main_process
+    rank, processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     model.to(device)
-    sampler = Sampler(frames, cfg, stage, F, V)
-    opt = make_optimizer(model, cfg)
-    first, before = resume(model, opt, cfg, run, stage, steps, **facts)
+    sampler, opt = Sampler(frames, cfg, stage.name, F, V), make_optimizer(model, cfg)
+    first, before = resume(model, opt, cfg, run, steps, **facts)
     if first >= steps: return run
     if accelerator: accelerator.wait_for_everyone()
     watch = Watch(run, first) if main else None
     start = time.perf_counter() - before
-    if first == 0: prepare_first(model, cfg, sampler, stage, progress and main, accelerator if accelerator and accelerator.num_processes > 1 else None)
-    lpips = Lpips("vgg").to(device) if stage == "gaussian" and cfg.vgg and cfg.vgg_size != -1 else None
-    rank, processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    if first == 0: prepare_first(model, stage, cfg, sampler, progress and main, accelerator if processes > 1 else None)
+    lpips = Lpips("vgg").to(device) if stage.perceptual and cfg.vgg and cfg.vgg_size != -1 else None
     if main: write_json(run.dir/"machine.json", dict(processes=processes, threads=torch.get_num_threads(), precision=cfg.precision))
     model.train()
     objective = Objective(model, cfg, Prefetcher(sampler, range(rank, cfg.batch, processes), cfg.prefetch, steps), lpips, rank, processes)
     if accelerator: objective = accelerator.prepare_model(objective)
-    refine_step = int(cfg.refine_from*steps)
-    bar = tqdm(range(first, steps), f"{stage} stage", initial=first, total=steps, disable=not (progress and main))
-    for step in bar:
-        if stage == "guiding" and step % cfg.sdf_refresh == 0: model.refresh()
-        refine, done = step >= refine_step, step + 1
-        total, terms = training_step(objective, opt, step, steps, refine, accelerator)
-        if not math.isfinite(total):
-            raise GPHMError(f"the loss of the {stage} stage became {total} at step {step}; the last good checkpoint is kept in {run.dir}: "
-                            "lower the rates, or set clip, and start again")
-        if not main: continue
-        if step % 10 == 0 or done <= 10 or done == steps:
-            watch.log(done, loss=total, seconds=round(time.perf_counter() - start, 2), **terms)
-            bar.set_postfix(loss=f"{total:.3f}", refresh=False)
-        if done % cfg.save_every == 0 and done < steps: save_checkpoint(run.dir, model, done, time.perf_counter() - start, opt)
-        if done % max(1, steps//8) == 0: watch.sample(model, sampler, done, refine)
-        if validate and cfg.validate_every and (done % cfg.validate_every == 0 or done == steps): watch.log(done, **validate(model))
+    refine_step, coarse_steps = int(cfg.refine_from*steps), cfg.coarse*steps
+
+    def losses(step):
+        stage.before_step(model, cfg, step)
+        return item_losses(objective, step, step >= refine_step, step < coarse_steps, accelerator)
+
+    def after(done, total, terms):
+        model.clamp_codes()
+        if main: watch.step(model, sampler, stage, cfg, done, total, terms, time.perf_counter() - start, opt, validate)
+
+    optimise(losses, opt, steps, Schedule(cfg.decay, cfg.warmup), first, after, f"{stage.name} stage", progress and main,
+             advice=f"the last good checkpoint is kept in {run.dir}: lower the rates, or set clip, and start again", **step_options(cfg, accelerator))
     if main:
         save_checkpoint(run.dir, model, steps, time.perf_counter() - start)
         watch.close()
