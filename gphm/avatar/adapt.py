@@ -46,8 +46,8 @@ def tune_identity(model: GaussianModel, z_id: Tensor, # [id_dim], fitted before;
         with torch.no_grad(): codes = model.encode(b.face, b.nonface)
         return loss(model(z_id, codes, b.pose, b.world_to_camera, b.K, b.images.shape[2:4]), b, step)
     with learning(model, free):
-        optimise(losses, torch.optim.Adam(free, lr), steps, FIT_SCHEDULE, after=lambda done, total, terms: course.append(total), name="tuning",
-                 progress=progress and steps > 0)
+        optimise(losses, torch.optim.Adam(free, lr), steps, FIT_SCHEDULE, after=lambda done, total, terms: course.append(total),
+                 name="tuning", progress=progress and steps > 0)
     return model, course
 
 # %% ../../nbs/avatar/adapt.ipynb #65b81226
@@ -70,7 +70,8 @@ def densify(avatar: Avatar, opt: torch.optim.Optimizer, pull: Tensor, # [N] summ
         grown = nn.Parameter(torch.cat([old[~pick], new]).contiguous(), requires_grad=old.requires_grad)
         state = opt.state.pop(old, None)
         if state is not None:
-            opt.state[grown] = {k: torch.cat([v[~pick], torch.zeros_like(new)]) if torch.is_tensor(v) and v.shape == old.shape else v for k, v in state.items()}
+            grow = lambda v: torch.cat([v[~pick], torch.zeros_like(new)]) if torch.is_tensor(v) and v.shape == old.shape else v
+            opt.state[grown] = {k: grow(v) for k, v in state.items()}
         for group in opt.param_groups: group["params"] = [grown if p is old else p for p in group["params"]]
         setattr(avatar, name, grown)
     return count

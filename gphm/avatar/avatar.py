@@ -62,12 +62,13 @@ class Avatar(HeadMotion):
         self.shoulders = Shoulders(cfg.non_dim)                        # says nothing before finetuning is over
         self.register_buffer("mean_exp", torch.zeros(cfg.exp_dim))     # of the frames it was made from
         self.register_buffer("exp_reach", torch.tensor(torch.inf))     # how far from there a face may lie (identity_rehearsal.code_reach)
-        self.register_buffer("z_id", torch.zeros(cfg.id_dim), persistent=False)   # that it was baked from: no step changes it, files keep it
+        self.register_buffer("z_id", torch.zeros(cfg.id_dim), persistent=False)  # that it was baked from; files keep it
 
     def _load_from_state_dict(self, state, prefix, *rest):
         state.setdefault(prefix + "exp_reach", self.exp_reach)         # older avatars have no limit
         for old, new in RENAMED.items():
-            for k in [k for k in state if k.startswith(f"{prefix}{old}.")]: state[prefix + new + k.removeprefix(prefix + old)] = state.pop(k)
+            for k in [k for k in state if k.startswith(f"{prefix}{old}.")]:
+                state[prefix + new + k.removeprefix(prefix + old)] = state.pop(k)
         super()._load_from_state_dict(state, prefix, *rest)
 
     @classmethod
@@ -109,13 +110,15 @@ class Avatar(HeadMotion):
             C, S, Q, A = (x.index_add(0, where, y) for x, y in ((C, d[:, :n]), (S, d[:, n:n+3]), (Q, d[:, n+3:n+7]), (A, d[:, n+7])))
         return Gaussians(self.X_ne, self.H, C, S, Q, A)
 
-    def splat(self, codes: Codes, X_can: Tensor, pose, world_to_camera: Tensor, K: Tensor, image_size, dynamic: bool = True) -> tuple[Tensor, Tensor]:
+    def splat(self, codes: Codes, X_can: Tensor, pose, world_to_camera: Tensor, K: Tensor, image_size,
+              dynamic: bool = True) -> tuple[Tensor, Tensor]:
         "I_F and M of F frames whose points are at X_can [F, N, 3]; attributes differ by frame, so each is a splat of its own."
-        outs = [render_gaussians(self.gaussians(codes.exp[f], dynamic), X_can[f:f+1], tuple(x[f:f+1] for x in pose), world_to_camera[f:f+1], K[f:f+1], image_size,
-                                 self.background) for f in range(len(codes.exp))]
+        outs = [render_gaussians(self.gaussians(codes.exp[f], dynamic), X_can[f:f+1], tuple(x[f:f+1] for x in pose),
+                                 world_to_camera[f:f+1], K[f:f+1], image_size, self.background) for f in range(len(codes.exp))]
         return torch.stack([o.features for o in outs]), torch.stack([o.alpha[..., 0] for o in outs])
 
-    def forward(self, codes: Codes, pose, world_to_camera: Tensor, K: Tensor, image_size, refine: bool = True, dynamic: bool = True) -> Rendered:
+    def forward(self, codes: Codes, pose, world_to_camera: Tensor, K: Tensor, image_size, refine: bool = True,
+                dynamic: bool = True) -> Rendered:
         "Render F frames from V views each (shapes as in `GaussianModel`)."
         X_can, reg = self.deform(self.X_ne, self.H, codes)
         features, alpha = self.splat(codes, X_can, pose, world_to_camera, K, image_size, dynamic)
@@ -136,7 +139,8 @@ def save_avatar(folder, avatar: Avatar, **facts):
     folder = resolve(folder)
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in (avatar.state_dict() | dict(z_id=avatar.z_id)).items()}
     card = dict(config=asdict(avatar.cfg), synthetic=NOTICE) | facts | dict(tensors=_digest(tensors))
-    if absolute_paths(card): raise GPHMError(f"the card of {folder.name} names {absolute_paths(card)[0]!r}; give places as `portable` writes them")
+    if absolute_paths(card):
+        raise GPHMError(f"the card of {folder.name} names {absolute_paths(card)[0]!r}; give places as `portable` writes them")
     with atomic_path(folder/"avatar.safetensors") as tmp: save_file(tensors, tmp, metadata=dict(format=FORMAT, card=json.dumps(card)))
     write_json(folder/"avatar.json", card)
 
@@ -152,9 +156,12 @@ def _read(path, tensors: bool = False):
         with safe_open(path, "pt") as f:
             meta = f.metadata() or {}
             read = {k: f.get_tensor(k) for k in f.keys()} if tensors else {}
-        if not meta.get("format", "").startswith("gphm-avatar"): raise GPHMError(f"{path} is not an avatar (its format is {meta.get('format')!r}); a file written by reconstruct_avatar.ipynb was expected")
+        if not meta.get("format", "").startswith("gphm-avatar"):
+            raise GPHMError(f"{path} is not an avatar (its format is {meta.get('format')!r}); a file written by reconstruct_avatar.ipynb "
+                            "was expected")
         card = json.loads(meta["card"]) if "card" in meta else read_json(path.parent/"avatar.json")
-        if tensors and "tensors" in json.loads(meta.get("card", "{}")) and _digest(read) != card["tensors"]: raise ValueError("its numbers are not those that were written")
+        if tensors and "tensors" in json.loads(meta.get("card", "{}")) and _digest(read) != card["tensors"]:
+            raise ValueError("its numbers are not those that were written")
     except (SafetensorError, OSError, ValueError) as e:
         raise GPHMError(f"{path} is damaged ({str(e).splitlines()[0]}); get it again, or make the avatar again") from None
     return card, read
@@ -168,7 +175,8 @@ def load_avatar(path, device="cpu") -> Avatar:
         if z_id is not None: avatar.z_id.copy_(z_id)
         avatar.load_state_dict(tensors)
     except (RuntimeError, KeyError, TypeError) as e:
-        raise GPHMError(f"{path}: the avatar's numbers do not fit its card ({str(e).splitlines()[-1].strip()}); get it again, or make the avatar again") from None
+        raise GPHMError(f"{path}: the avatar's numbers do not fit its card ({str(e).splitlines()[-1].strip()}); get it again, or make the "
+                        "avatar again") from None
     avatar.info = card
     return avatar.to(device).eval()
 

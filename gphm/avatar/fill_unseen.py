@@ -29,7 +29,9 @@ def in_pictures(avatar: Avatar, batches: Iterable[Batch]) -> tuple[Tensor, Tenso
         for f in range(len(X)):
             g = avatar.gaussians(codes.exp[f])
             one = torch.zeros_like(g.C[:, :1], requires_grad=True)
-            picture = render_gaussians(Gaussians(g.X_ne, g.H, one, *(v.detach() for v in (g.S, g.Q, g.A))), X[f:f+1], tuple(v[f:f+1] for v in b.pose), b.world_to_camera[f:f+1, :1], b.K[f:f+1, :1], (H, W), one.new_zeros(1))
+            picture = render_gaussians(Gaussians(g.X_ne, g.H, one, *(v.detach() for v in (g.S, g.Q, g.A))), X[f:f+1],
+                                       tuple(v[f:f+1] for v in b.pose), b.world_to_camera[f:f+1, :1], b.K[f:f+1, :1], (H, W),
+                                       one.new_zeros(1))
             part = part + torch.autograd.grad(picture.features.sum(), one)[0][:, 0]
             count += 1
     return inside/count, part/count

@@ -28,8 +28,10 @@ class Rehearsal:
         self.images, self.motion = (x.unflatten(0, (self.people, -1)) for x in (faces.images, faces.motion))
         self.sigma = usual_motion(self.motion - self.motion.mean(1, keepdim=True))
 
-    def draw(self, seed: int, step: int, size: int, own: FrameSet | None = None) -> tuple[Tensor, Tensor]: # [2B, size, size, 3] in [0, 1], [B, 68, 3]
-        "Two moments each of some people, one after the other, and how the landmarks go from the second to the first; a function of seed and step."
+    # [2B, size, size, 3] in [0, 1], [B, 68, 3]
+    def draw(self, seed: int, step: int, size: int, own: FrameSet | None = None) -> tuple[Tensor, Tensor]:
+        """Two frames each of some people, one after the other, and how the landmarks go from the second to the first;
+        a function of seed and step."""
         gen, device = rng(seed, "others", step), self.sigma.device
         who = gen.choice(self.people, min(PEOPLE, self.people), replace=False).repeat(2)
         when = [k for _ in who[::2] for k in gen.permutation(self.images.shape[1])[:2]]

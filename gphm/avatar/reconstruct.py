@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['PAPER', 'FEW', 'AVATAR_AUXILIARY', 'FILL_FRAMES', 'Finetune', 'finetune_rule', 'show_rule', 'frame_batch',
-           'draw_frames', 'fit_identity', 'fit_and_tune', 'save_tensors', 'load_tensors', 'bake_person', 'Samples',
-           'AvatarInputs', 'finetune_losses', 'avatar_optimiser', 'FinetuneState', 'settle', 'finetune',
-           'render_frames']
+           'draw_frames', 'fit_identity', 'fit_and_tune', 'bake_person', 'Samples', 'AvatarInputs', 'finetune_losses',
+           'avatar_optimiser', 'FinetuneState', 'settle', 'finetune', 'render_frames']
 
 # %% ../../nbs/avatar/reconstruct.ipynb #6a005f54
 import copy, sys, time
@@ -20,20 +19,19 @@ from .avatar import Avatar
 from .identity_rehearsal import Rehearsal, code_reach, rehearsal_loss
 from .fill_unseen import fill_unseen
 from .shoulders import LEAST
-from ..core.base import Run, atomic_path, log, resolve, rng
+from ..core.base import Run, log, resolve, rng
 from ..capture.frames import FrameSet
 from ..model.gaussian import GaussianModel
 from ..model.head import Codes
 from ..model.perceptual import Lpips
 from ..training.auxiliary import Auxiliary, auxiliary_losses, parameters_of
 from ..training.batches import Batch, gather, unit
-from ..training.checkpoint import optimizer_tensors, restore_optimizer
+from ..training.checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 from ..training.identity_fit import fit_codes
 from ..training.image_loss import ImageLoss
 from ..training.losses import landmark_loss
 from ..training.optimise import Schedule, optimise
-from safetensors import safe_open
-from safetensors.torch import save_file
+
 
 # %% ../../nbs/avatar/reconstruct.ipynb #d28fd80a
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Finetune:
     mouth_weight: float = 1.      # ours: times the face's, in the box of the lips; 1 is off
     offset: float = 1e-2
     turns: bool = True            # ours: the motion code also knows the head's turn (avatar.shoulders)
-    outside: float = 3.           # ours: what lies outside the pictures takes its neighbours' colours, unless it makes so many pixels (avatar.fill_unseen); 0 is off
+    outside: float = 3.           # ours: what is outside the pictures takes its neighbours' colours (pixels, avatar.fill_unseen); 0 is off
     splits: int = 0               # ours: doublings of all Gaussians
     densify: float = .6           # ours: share of Gaussians that are split once, where the loss pulls most; 0 is off
     densify_at: float = .3        # of the steps
@@ -75,12 +73,13 @@ class Finetune:
     @property
     def image_loss(self) -> ImageLoss: return ImageLoss(self.vgg, self.vgg_size, self.vgg_every, self.face_weight, self.mouth_weight)
 
-PAPER = dict(encoder_lr=0., landmark=0., others=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1., start="random",
-             turns=False, outside=0.)   # section 3.5 and no more
+PAPER = dict(encoder_lr=0., landmark=0., others=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1.,
+             start="random", turns=False, outside=0.)   # section 3.5 and no more
 FEW = dict(network_lr=0., encoder_lr=0., landmark=0., others=0., tune_steps=100, splits=1, densify=0.)     # below 20 images
 
 def finetune_rule(images: int, steps: int = 2000, **changes) -> Finetune:
-    "Fewer images, fewer steps; below 20 images networks and encoders stay frozen (section 3.5), and each image brings three hundredths of the steps."
+    """Fewer images, fewer steps; below 20 images networks and encoders stay frozen (section 3.5), and each image brings three
+    hundredths of the steps."""
     if images >= 100: rule = dict(steps=steps)
     elif images >= 20: rule = dict(steps=steps//2)
     else: rule = dict(steps=max(20*images, round(steps*min(.5, max(.1, .03*images))))) | FEW
@@ -116,20 +115,14 @@ def fit_and_tune(model: GaussianModel, data: FrameSet, ft: Finetune, progress: b
     z, course = fit_identity(model, data, ft, progress)
     if not ft.tune_steps: return model, z, course
     device, loss, lpips = z.device, ft.image_loss, Lpips("vgg").to(z.device) if ft.vgg else None
-    model, more = tune_identity(model, z, lambda step: draw_frames(data, ft, "tune", step, device), lambda out, b, step: loss(out, b, step, lpips),
-                                ft.tune_steps, ft.tune_lr, progress)
+    draw, terms = lambda step: draw_frames(data, ft, "tune", step, device), lambda out, b, step: loss(out, b, step, lpips)
+    model, more = tune_identity(model, z, draw, terms, ft.tune_steps, ft.tune_lr, progress)
     return model, z, course + more
 
-def save_tensors(path, tensors: dict, **metadata):
-    "One safetensors file, written at once or not at all."
-    with atomic_path(path) as tmp: save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, tmp, metadata=metadata or None)
-
-def load_tensors(path, device) -> tuple[dict, dict]: # tensors, metadata
-    "What `save_tensors` wrote."
-    with safe_open(path, "pt", device=str(device)) as f: return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
-
-def bake_person(model: GaussianModel, data: FrameSet, ft: Finetune, run: Run, progress: bool = True) -> tuple[Avatar, Tensor, GaussianModel, list]:
-    "Fit, tune and bake: the avatar before finetuning, its code, the tuned model and the courses' losses; from `fit.safetensors` if that is there."
+def bake_person(model: GaussianModel, data: FrameSet, ft: Finetune, run: Run,
+                progress: bool = True) -> tuple[Avatar, Tensor, GaussianModel, list]:
+    """Fit, tune and bake: the avatar before finetuning, its code, the tuned model and the courses' losses; from `fit.safetensors`
+    if that is there."""
     path = run.dir/"fit.safetensors"
     if path.is_file():
         kept, _ = load_tensors(path, model.z_id.device)
@@ -194,7 +187,8 @@ AVATAR_AUXILIARY = (
               lambda x: rehearsal_loss(x.avatar, x.rehearsal, x.cfg.seed, x.step, x.data)),
 )
 
-def finetune_losses(avatar: Avatar, data: FrameSet, ft: Finetune, step: int, lpips: Lpips | None, rehearsal: Rehearsal | None) -> dict[str, Tensor]:
+def finetune_losses(avatar: Avatar, data: FrameSet, ft: Finetune, step: int, lpips: Lpips | None,
+                    rehearsal: Rehearsal | None) -> dict[str, Tensor]:
     "Weighted terms of a step: eq. 19, and the additions that are switched on."
     b = draw_frames(data, ft, "finetune", step, avatar.X_ne.device)
     codes = avatar.encode(b.face, b.nonface)
@@ -207,8 +201,8 @@ def avatar_optimiser(avatar: Avatar, ft: Finetune) -> torch.optim.Adam:
     "Adam over what is free, each group with its rate; the rest is frozen."
     moving = ft.network_lr*ft.motion
     rates = {("X_ne",): ft.position_lr, ("C", "S", "Q", "A"): ft.gaussian_lr, ("H",): ft.feature_lr, ("f_exp", "f_non"): moving,
-             ("f_dyn",): ft.network_lr*ft.dynamic, ("refine",): ft.network_lr, ("E_exp", "E_non"): ft.encoder_lr, ("pose_delta",): ft.pose_lr,
-             ("P", "H_P"): moving if ft.landmark else 0.}
+             ("f_dyn",): ft.network_lr*ft.dynamic, ("refine",): ft.network_lr, ("E_exp", "E_non"): ft.encoder_lr,
+             ("pose_delta",): ft.pose_lr, ("P", "H_P"): moving if ft.landmark else 0.}
     groups = [(parameters_of(avatar, *names), lr) for names, lr in rates.items()]
     for params, lr in groups:
         for p in params: p.requires_grad_(lr > 0)
@@ -249,7 +243,7 @@ FILL_FRAMES = 24      # frames of the clip that say what lies outside its pictur
 
 @torch.no_grad()
 def settle(avatar: Avatar, data: FrameSet, ft: Finetune) -> Avatar:
-    "After the last step, in place: colours outside the pictures, the motion code at rest, the mean expression and its reach, the shoulders."
+    "After the last step, in place: colours outside the pictures, the motion code at rest, the mean expression, its reach, the shoulders."
     device = avatar.X_ne.device
     rows = np.unique(np.linspace(0, len(data) - 1, FILL_FRAMES).round()).astype(int)
     if ft.outside: fill_unseen(avatar, (frame_batch(data, [n], device) for n in rows), ft.outside)
@@ -286,8 +280,8 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
             state.save(path, done, pull=done <= split_at)
             samples(avatar, done)
 
-    optimise(losses, state.opt, ft.steps, Schedule(ft.decay), state.step, after, "finetuning", progress, advice="lower the rates in Finetune",
-             clip=ft.clip, gradients=gradients)
+    optimise(losses, state.opt, ft.steps, Schedule(ft.decay), state.step, after, "finetuning", progress,
+             advice="lower the rates in Finetune", clip=ft.clip, gradients=gradients)
     return settle(avatar, data, ft)
 
 # %% ../../nbs/avatar/reconstruct.ipynb #a0b5052a

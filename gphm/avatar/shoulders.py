@@ -17,7 +17,9 @@ class Shoulders(nn.Module):
     "What the head's rotation says of the motion code; it says nothing before `fit`."
     def __init__(self, non_dim: int):
         super().__init__()
-        for name, value in dict(mean=torch.zeros(9), spread=torch.ones(9), weight=torch.zeros(9, non_dim), offset=torch.zeros(non_dim), share=torch.zeros(())).items(): self.register_buffer(name, value)
+        start = dict(mean=torch.zeros(9), spread=torch.ones(9), weight=torch.zeros(9, non_dim), offset=torch.zeros(non_dim),
+                     share=torch.zeros(()))
+        for name, value in start.items(): self.register_buffer(name, value)
 
     def _load_from_state_dict(self, state, prefix, *rest):
         for name, value in self.named_buffers(): state.setdefault(prefix + name, value)    # avatars of before know no turns
@@ -29,17 +31,20 @@ class Shoulders(nn.Module):
             penalty: float = 2.,         # of the ridge regression
             doubt: float = 3.):          # degrees: theta_0
         "Learn from the frames of one person; N is at least `LEAST`."
-        if len(non) < LEAST: raise GPHMError(f"{len(non)} frames are too few to learn how shoulders follow a turn; at least {LEAST} were expected")
+        if len(non) < LEAST:
+            raise GPHMError(f"{len(non)} frames are too few to learn how shoulders follow a turn; at least {LEAST} were expected")
         x, z = R.mT.flatten(1).double(), non.double()
         mean, spread = x.mean(0), x.std(0) + 1e-6
         x, offset = (x - mean)/spread, z.mean(0)
         weight = torch.linalg.solve(x.mT @ x + penalty*torch.eye(9).to(x), x.mT @ (z - offset))
         middle = roma.special_procrustes(R.double().mean(0))
         turn = roma.rotmat_geodesic_distance(R.double(), middle.expand(len(R), 3, 3)).square().mean().sqrt().rad2deg()
-        for name, value in dict(mean=mean, spread=spread, weight=weight, offset=offset, share=turn**2/(turn**2 + doubt**2)).items(): getattr(self, name).copy_(value)
+        for name, value in dict(mean=mean, spread=spread, weight=weight, offset=offset, share=turn**2/(turn**2 + doubt**2)).items():
+            getattr(self, name).copy_(value)
 
     def levelled(self, R: Tensor) -> Tensor: # [F, 3, 3] -> the same
-        "Another clip's head poses, turned together so that their middle is that of the clip learned from: a camera that looks from above tilts head and shoulders alike."
+        """Another clip's head poses, turned together so that their middle is that of the clip learned from: a camera that looks
+        from above tilts head and shoulders alike."""
         if self.share == 0: return R
         middle = roma.special_procrustes(torch.stack([self.mean.view(3, 3).mT, R.to(self.mean).mean(0)]))
         return (middle[0] @ middle[1].mT).to(R) @ R

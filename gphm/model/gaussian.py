@@ -90,7 +90,8 @@ class GaussianModel(HeadModel):
                   rest: Gaussians | None = None) -> Tensor: # [F, V, H, W, 3] in [0, 1]
         "Pictures of an identity in its canonical place: F expressions from each of V cameras."
         frames, device = len(codes.exp), z_id.device
-        w2c, K = (torch.stack([getattr(c, name) for c in cameras]).to(device).expand(frames, -1, -1, -1) for name in ("world_to_camera", "K"))
+        w2c, K = (torch.stack([getattr(c, name) for c in cameras]).to(device).expand(frames, -1, -1, -1)
+                  for name in ("world_to_camera", "K"))
         return self(z_id, codes, rest_pose(frames, device), w2c, K, cameras[0].image_size, rest=rest).image.clamp(0, 1)
 
 # %% ../../nbs/model/gaussian.ipynb #f7e370dd

@@ -87,7 +87,8 @@ def start_as_hull(self: GuidingModel, share: Tensor, # [cells + 1]^3 flat: how o
     n, size = self.grid.cells + 1, 2*self.grid.extent/self.grid.cells
     inside = gaussian_filter(share.reshape(n, n, n).cpu().numpy(), .7) > .5
     if not inside.any() or inside.all():
-        raise GPHMError("the masks carve no shape out of the grid's box; set sdf_start to 'sphere', or look at the masks and cameras of the capture")
+        raise GPHMError("the masks carve no shape out of the grid's box; set sdf_start to 'sphere', "
+                        "or look at the masks and cameras of the capture")
     distance = distance_transform_edt(~inside) - distance_transform_edt(inside)
     target = torch.as_tensor(size*gaussian_filter(distance, .7), dtype=torch.float32).flatten()
     def draw(gen):
@@ -166,7 +167,8 @@ def forward(self: GuidingModel, z_id: Tensor,  # [id_dim]
     frames, views = K.shape[:2]
     X_can, reg = self.deform(rest.X_ne, rest.H, codes)
     X = same_views(apply_pose(X_can, *pose), views)
-    out = render_mesh(X, rest.faces, self.colour(rest.H), world_to_camera.flatten(0, 1), K.flatten(0, 1), image_size, background=self.background)
+    out = render_mesh(X, rest.faces, self.colour(rest.H), world_to_camera.flatten(0, 1), K.flatten(0, 1), image_size,
+                      background=self.background)
     image = self.refine(out.features) if refine and self.cfg.refine else out.features[..., :3]
     shape = lambda x: x.unflatten(0, (frames, views))
     return Rendered(shape(out.features), shape(out.alpha[..., 0]), shape(image), reg, rest.X_ne, X_can)

@@ -93,7 +93,7 @@ class HeadModel(HeadMotion):
         self.f_exp, self.f_non = displacements(cfg)
         self.f_col = MLP(W, cfg.channels, W, cfg.layers, gain=.3)
         self.E_exp, self.E_non = encoders(cfg)
-        self.face_head = nn.Linear(cfg.exp_dim, 68*3) if cfg.motion_teacher else None     # an auxiliary loss reads motion off the code with it
+        self.face_head = nn.Linear(cfg.exp_dim, 68*3) if cfg.motion_teacher else None  # reads motion off the code (training.auxiliary)
         self.refine = Refine(cfg.channels, cfg.refine_width, cfg.refine_residual)
         self.z_id = nn.Parameter(torch.randn(subjects, cfg.id_dim)*.1/math.sqrt(cfg.id_dim))   # as NPHM
         self.P_0 = nn.Parameter(landmarks.clone().float())

@@ -45,7 +45,8 @@ def neighbour_distance(X: Tensor, k: int = 3) -> Tensor: # [N, 3] -> [N]
 def template_points(landmarks: Tensor, # [68, 3] mean canonical landmarks of the data
                     count: int, vertices: Tensor, faces: Tensor, template_landmarks: Tensor, # [V, 3], [F, 3], [68] vertex numbers
                     seed: int = 0, near: float = .01) -> Tensor: # [count, 3]
-    "Points drawn evenly near the surface of a template (off by `near` head lengths), which is moved and scaled so that its landmarks lie on the data's."
+    """Points drawn evenly near the surface of a template (off by `near` head lengths), moved and scaled so that its landmarks
+    lie on the data's."""
     marks = vertices[template_landmarks]
     R, t, s = roma.rigid_points_registration(marks, landmarks, compute_scaling=True)
     corners = (s*vertices @ R.T + t)[faces]

@@ -90,7 +90,8 @@ def appearance(model: GaussianModel, subject: int, rows: Tensor) -> Tensor: # [K
 def appearance_loss(x: AuxiliaryInputs) -> Tensor:
     "Some Gaussians of a subject look as they did before the hand-over."
     gen = rng(x.cfg.seed, "keep", x.step)
-    subject, rows = int(gen.integers(len(x.model.z_id))), torch.as_tensor(gen.integers(0, len(x.model.X_0), KEPT_POINTS), device=x.model.X_0.device)
+    subject = int(gen.integers(len(x.model.z_id)))
+    rows = torch.as_tensor(gen.integers(0, len(x.model.X_0), KEPT_POINTS), device=x.model.X_0.device)
     return (appearance(x.model, subject, rows) - appearance(x.before, subject, rows)).abs().mean()
 
 # %% ../../nbs/training/auxiliary.ipynb #1cba9ab9
@@ -110,11 +111,15 @@ class Auxiliary:
 AUXILIARY = (
     Auxiliary("read", "motion_teacher", {"gaussian": 3., "reading": 3.}, "E_exp knows brows and lids, not mouths alone",
               lambda x: read_motion(x.model, x.codes.exp, x.batch.motion)),
-    Auxiliary("teach", "landmark", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 1.}, "eq. 15 on many more frames than a batch has: encoders do not fall silent",
+    Auxiliary("teach", "landmark", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 1.},
+              "eq. 15 on many more frames than a batch has: encoders do not fall silent",
               lambda x: landmark_loss(x.moved[1], x.batch.landmarks)),
-    Auxiliary("move", "motion_teacher", {"gaussian": 1., "hand-over": 3.}, "f_exp moves brows and lids, whose motion eq. 15 hardly weighs", landmark_motion_loss),
-    Auxiliary("near", "motion_teacher", {"gaussian": 1., "hand-over": 3.}, "Gaussians move as the landmarks beside them", neighbour_motion_loss),
-    Auxiliary("still", "shoulder", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 1.}, "E_non and f_non keep shoulders at rest when the head turns", shoulder_loss),
+    Auxiliary("move", "motion_teacher", {"gaussian": 1., "hand-over": 3.}, "f_exp moves brows and lids, whose motion eq. 15 hardly weighs",
+              landmark_motion_loss),
+    Auxiliary("near", "motion_teacher", {"gaussian": 1., "hand-over": 3.}, "Gaussians move as the landmarks beside them",
+              neighbour_motion_loss),
+    Auxiliary("still", "shoulder", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 1.},
+              "E_non and f_non keep shoulders at rest when the head turns", shoulder_loss),
     Auxiliary("keep", "", {"hand-over": 1.}, "identities look as before while their motion is learned", appearance_loss),
     Auxiliary("code", "code_reg", {"item": 1.}, "short identity codes", lambda x: x.z.square().sum()),
 )
@@ -134,16 +139,18 @@ def auxiliary_table(rows: tuple = AUXILIARY) -> str:
     return "\n".join(["| term | weight | phases | reason |", "| --- | --- | --- | --- |", *lines])
 
 # %% ../../nbs/training/auxiliary.ipynb #1cba9abb
-def extra_losses(phase: str, model: HeadModel, cfg: Config, sampler: Sampler, step: int, count: int = 0, share: tuple = (0, 1)) -> dict[str, Tensor]:
+def extra_losses(phase: str, model: HeadModel, cfg: Config, sampler: Sampler, step: int, count: int = 0,
+                 share: tuple = (0, 1)) -> dict[str, Tensor]:
     "The auxiliary losses of a step, on `count` (or `landmark_batch`) further frames of all identities; `share` is (process, processes)."
     b = sampler.draw_auxiliary(step, count or cfg.landmark_batch, share)
-    return auxiliary_losses(AuxiliaryInputs(phase, model, cfg, sampler, b, model.encode(b.face, b.nonface), model.z_id.index_select(0, b.subject), step))
+    return auxiliary_losses(AuxiliaryInputs(phase, model, cfg, sampler, b, model.encode(b.face, b.nonface),
+                                            model.z_id.index_select(0, b.subject), step))
 
 # %% ../../nbs/training/auxiliary.ipynb #c9b1750d
 HAND_OVER_RATE = 2.     # times `teacher_lr`, for the hand-over's networks
 
 def share_of(cfg: Config, accelerator) -> tuple: # (process, processes)
-    "Which part of a warm-up's frames this process takes; all where they cannot be shared equally. `accelerator` is accelerate's `Accelerator`, or None."
+    "Which part of a warm-up's frames this process takes; all where they cannot be shared equally."
     several = accelerator and cfg.teacher_batch % accelerator.num_processes == 0
     return (accelerator.process_index, accelerator.num_processes) if several else (0, 1)
 
@@ -153,10 +160,12 @@ def average_gradients(accelerator, params: list):
     mean = accelerator.reduce(torch.cat([g.flatten() for g in grads]), "mean")
     for g, new in zip(grads, mean.split([g.numel() for g in grads])): g.copy_(new.view_as(g))
 
-def warm_up(params: list, rate: float, steps: int, cfg: Config, losses, name: str, progress: bool = True, accelerator=None) -> dict[str, float]:
+def warm_up(params: list, rate: float, steps: int, cfg: Config, losses, name: str, progress: bool = True,
+            accelerator=None) -> dict[str, float]:
     "Adam on `losses(step)` for some parameters, on the config's schedule; returns the means of the last steps' terms."
     average = (lambda: average_gradients(accelerator, params)) if accelerator else None
-    last = optimise(losses, torch.optim.Adam(params, rate), steps, Schedule(cfg.decay, cfg.warmup), name=name, progress=progress, gradients=average)
+    last = optimise(losses, torch.optim.Adam(params, rate), steps, Schedule(cfg.decay, cfg.warmup), name=name, progress=progress,
+                    gradients=average)
     return {k: sum(terms[k] for terms in last)/len(last) for k in (last[-1] if last else ())}
 
 def parameters_of(model, *names: str) -> list:
@@ -183,15 +192,18 @@ def warm_up_reading(model: GaussianModel, cfg: Config, sampler: Sampler, progres
         if cfg.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step)))))
         b = replace(b, face=b.face[i::n], motion=b.motion[i::n])
         return auxiliary_losses(AuxiliaryInputs("reading", model, cfg, sampler, b, Codes(model.E_exp(b.face), None), None, step))
-    return warm_up(parameters_of(model, "E_exp", "face_head"), cfg.teacher_lr, cfg.reading_steps, cfg, losses, "reading faces", progress, accelerator)
+    return warm_up(parameters_of(model, "E_exp", "face_head"), cfg.teacher_lr, cfg.reading_steps, cfg, losses, "reading faces", progress,
+                   accelerator)
 
-def warm_up_motion(model: GaussianModel, cfg: Config, sampler: Sampler, progress: bool = True, accelerator=None, rows: tuple = AUXILIARY) -> dict[str, float]:
+def warm_up_motion(model: GaussianModel, cfg: Config, sampler: Sampler, progress: bool = True, accelerator=None,
+                   rows: tuple = AUXILIARY) -> dict[str, float]:
     "`handover_steps` for the networks that move Gaussians and for their features, with the encoders and the heads' appearance as they are."
     before, (i, n) = copy.deepcopy(model).requires_grad_(False), share_of(cfg, accelerator)
     def losses(step):
         b = sampler.draw_auxiliary(-1 - step, cfg.teacher_batch, *([(i, n)] if n > 1 else []))
         with torch.no_grad(): codes = model.encode(b.face, b.nonface)
-        return auxiliary_losses(AuxiliaryInputs("hand-over", model, cfg, sampler, b, codes, model.z_id.index_select(0, b.subject), step, before), rows)
+        return auxiliary_losses(AuxiliaryInputs("hand-over", model, cfg, sampler, b, codes, model.z_id.index_select(0, b.subject), step,
+                                                before), rows)
     params = parameters_of(model, "f_inj", "f_id", "f_exp", "f_non", "f_col", "f_att", "H_P", "H_0")
     return warm_up(params, HAND_OVER_RATE*cfg.teacher_lr, cfg.handover_steps, cfg, losses, "hand-over", progress, accelerator)
 

@@ -92,7 +92,8 @@ def halved(b: Batch) -> Batch:
 
 # %% ../../nbs/training/batches.ipynb #ea9df0bb
 def rest_motion(data: FrameSet) -> tuple[Tensor, Tensor]: # A [N, 3, 3], b [N, 3]
-    "Where points that rest in the world are in each frame's canonical coordinates, from those at the subject's mean pose: X_n = A_n X + b_n."
+    """Where points that rest in the world are in each frame's canonical coordinates, from those at the subject's mean pose:
+    X_n = A_n X + b_n."""
     A, b = torch.empty_like(data.R), torch.empty_like(data.t)
     for s in range(len(data.subject_names)):
         n = (data.subject == s).nonzero()[:, 0]
@@ -153,7 +154,8 @@ class Sampler:
         self.rows = [np.flatnonzero(self.who == s) for s in range(len(data.subject_names))]
         self.visible, self.valid = data.visible.cpu().numpy(), data.camera_valid.cpu().numpy()[self.who]
         blind = np.flatnonzero(~self.visible.any(1))
-        if len(blind): raise GPHMError(f"frame {data.frame_names[blind[0]]} of {data.subject_names[int(data.subject[blind[0]])]} shows no face "
+        if len(blind):
+            raise GPHMError(f"frame {data.frame_names[blind[0]]} of {data.subject_names[int(data.subject[blind[0]])]} shows no face "
                                        "in any view; leave such frames out of the capture")
         self.counts = data.condition_count.cpu().numpy()
         self.reference, self.rest = reference_views(data).cpu().numpy(), rest_motion(data)

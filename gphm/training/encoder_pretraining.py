@@ -24,7 +24,9 @@ from .optimise import learning
 def rest_offset(sampler: Sampler) -> Tensor: # [68, 3] canonical, head lengths
     "Mean motion of the captures' neutral frames since their subjects' means."
     data = sampler.data
-    if "neutral" not in data.expression_names: raise GPHMError(f"the captures have no expression called 'neutral' to count the faces' motion from; they have {', '.join(data.expression_names[:4])}…")
+    if "neutral" not in data.expression_names:
+        raise GPHMError(f"the captures have no expression called 'neutral' to count the faces' motion from; they have "
+                        f"{', '.join(data.expression_names[:4])}…")
     rows = data.expression == data.expression_names.index("neutral")
     return (sampler.motion*sampler.sigma[:, None])[rows].mean(0)
 
@@ -38,7 +40,8 @@ def moved_heads(model: GaussianModel, exp: Tensor, # [B, exp_dim]
 # %% ../../nbs/training/encoder_pretraining.ipynb #81496e38
 READ_SHARE, RATE = 3, 1/2      # how much more reading counts than moving; of `teacher_lr`
 
-def pretrain_encoder(model: GaussianModel, cfg: Config, frames: FrameSet, faces: Faces, steps: int, progress: bool = True) -> dict[str, float]:
+def pretrain_encoder(model: GaussianModel, cfg: Config, frames: FrameSet, faces: Faces, steps: int,
+                     progress: bool = True) -> dict[str, float]:
     "`steps` more for E_exp, in place, half of each batch from `faces`; returns the means of the last losses."
     sampler, half = Sampler(frames, cfg, "reading", 1, 1), cfg.teacher_batch
     faces, heads = faces.to(model.z_id.device), len(model.z_id)

@@ -46,12 +46,14 @@ def fit_codes(model, data: FrameSet, steps: int = 100, lr: float = 3e-2, frames:
              ) -> tuple[Tensor, list]: # [S, id_dim], S lists of losses
     "A code for each subject of `data`, with all networks fixed; and the course of the loss."
     if start not in STARTS: raise GPHMError(f"start is {start!r}; one of {', '.join(STARTS)} was expected")
-    loss, sampler = replace(ImageLoss.of(model.cfg), **weights), Sampler(data, replace(model.cfg, seed=seed, augment=0.), "fit", frames, min(views, data.images.shape[1]))
+    loss = replace(ImageLoss.of(model.cfg), **weights)
+    sampler = Sampler(data, replace(model.cfg, seed=seed, augment=0.), "fit", frames, min(views, data.images.shape[1]))
     lpips, found, courses = (Lpips("vgg").to(model.z_id.device) if loss.vgg and steps else None), [], []
     with learning(model):
         for s, name in enumerate(data.subject_names):
-            first = random_code(model, seed, name) if start == "random" else nearest_code(model, [sampler.draw(-1 - k, subject=s) for k in range(2)], loss)
-            z, course = first.requires_grad_(), []
+            if start == "random": z = random_code(model, seed, name)
+            else: z = nearest_code(model, [sampler.draw(-1 - k, subject=s) for k in range(2)], loss)
+            z, course = z.requires_grad_(), []
             def losses(step, s=s, z=z):
                 batch = sampler.draw(step, subject=s)
                 return loss(show_as(model, z, batch), batch, step, lpips)
@@ -72,7 +74,8 @@ def with_people(model, z_id: Tensor, # [S, id_dim]
 
 # %% ../../nbs/training/identity_fit.ipynb #c826a68a
 def toy_model(seed=0, size=48):
-    "A toy to test on: a model with two identities, and one frame seen by three cameras of a third, whose code is [0.6, 0.4] of theirs; the model, the frame, the code."
+    """A toy to test on: a model with two identities, and one frame seen by three cameras of a third, whose code is [0.6, 0.4]
+    of theirs; returns the model, the frame, the code."""
     from gphm.core.config import make_config
     from gphm.core.base import seed_everything
     from gphm.geometry.camera import look_at
@@ -81,16 +84,20 @@ def toy_model(seed=0, size=48):
     seed_everything(seed)
     model = GaussianModel(make_config("smoke", vgg=0., face_weight=1.), 2, 1, .2*torch.randn(68, 3), gaussians=400)
     with torch.no_grad():
-        model.X_0.copy_(.3*torch.nn.functional.normalize(torch.randn(400, 3), dim=1)); model.H_0.normal_(); model.S_0.fill_(-3.); model.A_0.fill_(2.)
+        model.X_0.copy_(.3*torch.nn.functional.normalize(torch.randn(400, 3), dim=1)); model.H_0.normal_(); model.S_0.fill_(-3.)
+        model.A_0.fill_(2.)
         model.z_id.copy_(torch.nn.functional.normalize(torch.randn(2, model.cfg.id_dim), dim=1)*.3)
         truth = model.z_id[0]*.6 + model.z_id[1]*.4
         eye = torch.tensor([[0., 0, 4], [2., 0, 3.5], [-2., .5, 3.5]])
-        w2c, K = look_at(eye, torch.zeros(3, 3))[None], torch.tensor([[4.*size, 0, size/2], [0, 4.*size, size/2], [0, 0, 1]]).expand(1, 3, 3, 3)
+        w2c = look_at(eye, torch.zeros(3, 3))[None]
+        K = torch.tensor([[4.*size, 0, size/2], [0, 4.*size, size/2], [0, 0, 1]]).expand(1, 3, 3, 3)
         face = torch.full((1, 32, 32, 3), .5)
         pose = rest_pose(1)
         out = model(truth, model.encode(face, face), pose, w2c, K, (size, size))
     byte = lambda x: (x.clamp(0, 1)*255).round().byte()
     grey = byte(face)[:, None].expand(1, 3, -1, -1, -1)
-    data = FrameSet(byte(out.image), byte(out.mask), torch.tensor([0]), torch.tensor([0]), *pose, .2*torch.randn(1, 68, 3), size*torch.rand(1, 3, 68, 2), torch.ones(1, 3, dtype=torch.bool),
-                    K, w2c, torch.ones(1, 3, dtype=torch.bool), grey[:, :0], torch.zeros(1, dtype=torch.long), grey, grey, ("c",), ("rest",), ("000",), (("0", "1", "2"),))
+    data = FrameSet(byte(out.image), byte(out.mask), torch.tensor([0]), torch.tensor([0]), *pose, .2*torch.randn(1, 68, 3),
+                    size*torch.rand(1, 3, 68, 2), torch.ones(1, 3, dtype=torch.bool),
+                    K, w2c, torch.ones(1, 3, dtype=torch.bool), grey[:, :0], torch.zeros(1, dtype=torch.long), grey, grey, ("c",),
+                    ("rest",), ("000",), (("0", "1", "2"),))
     return model, data, truth

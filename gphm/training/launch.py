@@ -29,7 +29,9 @@ def own_device(device: str, rank: int) -> torch.device: # of the process with th
     device = pick_device(device)
     if device.type != "cuda": return device
     if device.index is None:
-        if rank >= torch.cuda.device_count(): raise GPHMError(f"process {rank} has no GPU of its own, torch sees {torch.cuda.device_count()}; start at most so many processes")
+        if rank >= torch.cuda.device_count():
+            raise GPHMError(f"process {rank} has no GPU of its own, torch sees {torch.cuda.device_count()}; "
+                            "start at most so many processes")
         device = torch.device("cuda", rank)
     torch.cuda.set_device(device)
     return device
@@ -41,7 +43,8 @@ def train(preset: str = "", data_dir: str = "", run_dir: str = "", device: str =
     device = own_device(device, rank)
     run_dir, data_dir = run_dir or f"runs/gaussian-{cfg.preset}", data_dir or f"data/heads-{cfg.preset}"
     if started > 1 and not (resolve(data_dir)/"dataset.json").is_file():
-        raise GPHMError(f"{data_dir} holds no capture; make it first, in one process: papermill nbs/make_heads.ipynb runs/make_heads.ipynb -p preset {cfg.preset} -p data_dir {data_dir}")
+        raise GPHMError(f"{data_dir} holds no capture; make it first, in one process: papermill nbs/make_heads.ipynb runs/make_heads.ipynb "
+                        f"-p preset {cfg.preset} -p data_dir {data_dir}")
     seed_everything(cfg.seed)
     captures = prepare_heads(data_dir, cfg, progress=rank == 0)
     frames, test = open_splits(captures, cfg, device)

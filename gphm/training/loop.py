@@ -72,7 +72,8 @@ class Watch:
         Image.fromarray(picture(batch, out)).save(self.run.dir/"samples"/f"{step:06}.png")
         if self.board: self.board.add_image("sample", picture(batch, out), step, dataformats="HWC")
 
-    def step(self, model, sampler: Sampler, stage: Stage, cfg: Config, done: int, total: float, terms: dict, seconds: float, opt, validate=None):
+    def step(self, model, sampler: Sampler, stage: Stage, cfg: Config, done: int, total: float, terms: dict, seconds: float, opt,
+             validate=None):
         "What is kept of a step: numbers of every tenth, a checkpoint and a picture now and then, and what `validate` says."
         steps = stage.size(cfg)[0]
         if done % 10 == 1 or done <= 10 or done == steps: self.log(done, loss=total, seconds=round(seconds, 2), **terms)
@@ -137,7 +138,8 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
         if main: watch.step(model, sampler, stage, cfg, done, total, terms, time.perf_counter() - start, opt, validate)
 
     optimise(losses, opt, steps, Schedule(cfg.decay, cfg.warmup), first, after, f"{stage.name} stage", progress and main,
-             advice=f"the last good checkpoint is kept in {run.dir}: lower the rates, or set clip, and start again", **step_options(cfg, accelerator))
+             advice=f"the last good checkpoint is kept in {run.dir}: lower the rates, or set clip, and start again",
+             **step_options(cfg, accelerator))
     if main:
         save_checkpoint(run.dir, model, steps, time.perf_counter() - start)
         watch.close()

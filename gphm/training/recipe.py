@@ -40,7 +40,8 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
     "Open a capture, or make the preset's synthetic heads there."
     root = resolve(data_dir)
     if not (root/"dataset.json").is_file():
-        write_heads(root, cfg.subjects, cfg.expressions, cfg.views, cfg.test_views, cfg.image_size, cfg.conditions, cfg.seed, progress=progress,
+        write_heads(root, cfg.subjects, cfg.expressions, cfg.views, cfg.test_views, cfg.image_size, cfg.conditions, cfg.seed,
+                    progress=progress,
                     test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions, lenders=cfg.lenders,
                     expressions_from=cfg.expressions_from, wear=cfg.wear, variety=cfg.variety, surface=cfg.surface)
     return open_captures(root)
@@ -48,7 +49,8 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
 def open_splits(captures: Captures, cfg: Config, device="cpu") -> tuple[FrameSet, FrameSet]:
     "The training and the held-out part of a capture, in memory."
     for name in ("train", "test"):
-        if name not in captures.splits: raise GPHMError(f"{captures.root}/dataset.json has no split {name!r}; splits train and test with their cameras were expected")
+        if name not in captures.splits:
+            raise GPHMError(f"{captures.root}/dataset.json has no split {name!r}; splits train and test with their cameras were expected")
     splits = [load_frames(captures, **captures.splits[n], face_size=cfg.face_size, nonface_size=cfg.face_size) for n in ("train", "test")]
     return tuple(s.to(device) for s in splits)
 
@@ -100,8 +102,8 @@ def run_details(run: Run, model, cfg: Config) -> dict:
 
 def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device, guiding: dict | None = None,
               more: bool = True): # expressions and people that training never saw are scored too
-    """Evaluate, write `summary.json` and `scored/`; returns both. Held-out cameras of the training subjects are `test/...`, expressions they never made
-    `test_expressions/...`, people who are known by a fitted code alone `test_subjects/...`."""
+    """Evaluate, write `summary.json` and `scored/`; returns both. Held-out cameras of the training subjects are `test/...`,
+    expressions they never made `test_expressions/...`, people who are known by a fitted code alone `test_subjects/...`."""
     scores, scored = evaluate_heads(model, train, test, cfg.test_images)
     if cfg.test_images and more:
         new = open_split(captures, "test_expressions", cfg, device)
@@ -129,7 +131,7 @@ def pretrained(facts: dict) -> bool:
     return "skipped" in facts or any(k.startswith("after/") for k in facts)
 
 def learn_faces(run: Run, model: GaussianModel, train: FrameSet, learned: Faces, new: Faces, cfg: Config, progress: bool = True) -> dict:
-    "Pre-train E_exp on faces and keep the model, unless the run's checkpoint has these `face_steps` already; returns scores on new faces before."
+    "Pre-train E_exp on faces and keep the model, unless the run's checkpoint has these steps; returns scores on new faces before."
     _, _, step, seconds = read_checkpoint(run.dir)
     if step >= cfg.gaussian_steps + cfg.face_steps: return {}
     before = {f"before/{k}": v for k, v in faces_explained(model, new).items()}
@@ -139,9 +141,10 @@ def learn_faces(run: Run, model: GaussianModel, train: FrameSet, learned: Faces,
     return before
 
 def prepare_encoder(run: Run, model: GaussianModel, captures: Captures, train: FrameSet, cfg: Config, progress: bool = True) -> dict:
-    """After stage 2: E_exp learns from the faces of `face_people`, unless it did; returns what the run's folder keeps of it. Captures without neutral
-    frames are passed over, with a logged line and a word in that record."""
-    if not (cfg.face_people > 1 and cfg.face_steps and cfg.motion_teacher): return {}       # one person to learn from and one to test on, and a layer that reads
+    """After stage 2: E_exp learns from the faces of `face_people`, unless it did; returns what the run's folder keeps of it.
+    Captures without neutral frames are passed over, with a logged line and a word in that record."""
+    # one person to learn from and one to test on, and a layer that reads
+    if not (cfg.face_people > 1 and cfg.face_steps and cfg.motion_teacher): return {}
     record = run.dir/PRETRAINED
     facts = read_json(record) if record.is_file() else {}
     if pretrained(facts): return facts
@@ -170,9 +173,10 @@ def train_there(model, run_dir, captures: Captures, train: FrameSet, test: Frame
     return train_together(model, train, cfg, run_dir, device, processes, validate=make_validation(captures, train, test, cfg, device),
                           data=captures.identity, subjects=list(train.subject_names))
 
-def prepare_guiding(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", start: str = "", images: int | None = None,
-                    more: bool = True, processes: int = 0): # 0: one a core, on a CPU (training.together)
-    "The stage-1 model of `run_dir`, trained there if need be; with its summary and what was scored (`images` of each kind, by default the config's)."
+def prepare_guiding(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", start: str = "",
+                    images: int | None = None, more: bool = True, processes: int = 0): # 0: one a core, on a CPU (training.together)
+    """The stage-1 model of `run_dir`, trained there if need be; with its summary and what was scored (`images` of each kind, by default
+    the config's)."""
     model = start_guiding(cfg, train)
     if start: model.load_state_dict(load_model(start).state_dict())
     run = train_there(model, run_dir, captures, train, test, cfg, device, processes)
@@ -238,7 +242,8 @@ def show_course(run: Run):
     names = sorted({k for r in rows for k in r} - {"step", "seconds"})
     watched = [n for n in names if n.startswith("val_")]
     fig, axes = plt.subplots(1, 1 + bool(watched), figsize=(7 + 3*bool(watched), 3), width_ratios=[7, 3][:1 + bool(watched)], squeeze=False)
-    def draw(ax, name, plot, **style): plot(*zip(*[(r["step"], r[name]) for r in rows if name in r]), label=name.removeprefix("val_"), **style)
+    def draw(ax, name, plot, **style):
+        plot(*zip(*[(r["step"], r[name]) for r in rows if name in r]), label=name.removeprefix("val_"), **style)
     for name in names:
         if name in watched: draw(axes[0, 1], name, axes[0, 1].plot)
         else: draw(axes[0, 0], name, axes[0, 0].semilogy, lw=2.5 if name == "loss" else 1)

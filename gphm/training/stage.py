@@ -54,7 +54,8 @@ class Guiding(Stage):
         return dict(sil=cfg.silhouette*silhouette_iou(out.mask, batch.masks), lap=cfg.laplacian*laplacian(out.X_ne, rest.faces))
 
     def start(self, model, cfg, sampler, progress):
-        if cfg.sdf_start == "hull": model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress)
+        if cfg.sdf_start == "hull":
+            model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress)
         elif cfg.sdf_start == "sphere": model.start_as_sphere(cfg.seed, progress=progress)
         else: raise GPHMError(f"sdf_start is {cfg.sdf_start!r}; 'sphere' or 'hull' was expected")
 
@@ -89,11 +90,13 @@ def step_losses(model, cfg: Config, batch: Batch, step: int, refine: bool, lpips
     out = model(z, codes, pose, batch.world_to_camera, batch.K, batch.images.shape[2:4], refine, rest)
     P = model.landmarks(codes, z.expand(len(batch.frames), -1), model.landmark_features())
     image = ImageLoss.of(cfg)(out, batch, step, lpips if stage.perceptual and refine else None, refine and cfg.refine, vgg_share)
-    terms = image | dict(lmk=cfg.landmark*landmark_loss(P, batch.landmarks), reg=cfg.offset*out.reg) | stage.own_losses(out, rest, batch, cfg)
-    return terms | auxiliary_losses(AuxiliaryInputs("item", model, cfg, None, batch, codes, z[None], step))
+    both = image | dict(lmk=cfg.landmark*landmark_loss(P, batch.landmarks), reg=cfg.offset*out.reg)
+    return both | stage.own_losses(out, rest, batch,
+                                   cfg) | auxiliary_losses(AuxiliaryInputs("item", model, cfg, None, batch, codes, z[None], step))
 
 # %% ../../nbs/training/stage.ipynb #b2ee4d0b
-def shares(cfg: Config, frames: int, views: int, processes: int) -> int: # parts that an item is cut into; 0 if the work cannot be shared equally
+# parts that an item is cut into; 0 if the work cannot be shared equally
+def shares(cfg: Config, frames: int, views: int, processes: int) -> int:
     "How items of `frames` x `views` images are shared by some processes: 1 leaves them whole."
     if cfg.landmark_batch % processes: return 0
     if cfg.batch % processes == 0: return 1
@@ -111,8 +114,9 @@ class Objective(torch.nn.Module):
         super().__init__()
         self.parts = shares(cfg, sampler.F, sampler.V, processes)
         if not self.parts:
-            raise GPHMError(f"a batch of {cfg.batch} items of {sampler.F} x {sampler.V} images and {cfg.landmark_batch} auxiliary frames (landmark_batch) "
-                            f"cannot be shared equally by {processes} processes; {', '.join(map(str, possible_processes(cfg, sampler.F, sampler.V)))} processes can")
+            raise GPHMError(f"a batch of {cfg.batch} items of {sampler.F} x {sampler.V} images and {cfg.landmark_batch} auxiliary frames "
+                            f"(landmark_batch) cannot be shared equally by {processes} processes; "
+                            f"{', '.join(map(str, possible_processes(cfg, sampler.F, sampler.V)))} processes can")
         self.model, self.cfg, self.sampler, self.rank, self.processes = model, cfg, sampler, rank, processes
         self.lpips = lpips                     # has buffers and no parameters, so nothing of it learns
 
@@ -124,7 +128,7 @@ class Objective(torch.nn.Module):
 
     def forward(self, step: int, item: int, refine: bool, coarse: bool = False) -> dict[str, Tensor]:
         cfg, batch = self.cfg, part_of(self.sampler.draw(step, item), self.rank % self.parts, self.parts)
-        several = max(1, self.parts//self.sampler.F)                      # parts of a frame's views, of which the first has what L_vgg looks at
+        several = max(1, self.parts//self.sampler.F) # parts of a frame's views, of which the first has what L_vgg looks at
         vgg_share = 1. if several == 1 or not cfg.vgg_size else float(several*(self.rank % several == 0))
         part = step_losses(self.model, cfg, halved(batch) if coarse else batch, step, refine, self.lpips, vgg_share)
         part = {k: v*self.processes/(cfg.batch*self.parts) for k, v in part.items()}
@@ -134,10 +138,11 @@ class Objective(torch.nn.Module):
 
 # %% ../../nbs/training/stage.ipynb #b761691c
 def item_losses(objective, step: int, refine: bool, coarse: bool = False, accelerator=None) -> Iterator[dict[str, Tensor]]:
-    "The terms of a process's items, one after the other. `accelerator` is accelerate's `Accelerator`, or None; gradients are averaged with the last."
+    "The terms of a process's items, one after the other; `accelerator` is accelerate's `Accelerator`, or None."
     items = getattr(objective, "module", objective).items
     for item in items:
-        with accelerator.no_sync(objective) if accelerator and item != items[-1] else nullcontext(): yield objective(step, item, refine, coarse)
+        with accelerator.no_sync(objective) if accelerator and item != items[-1] else nullcontext():
+            yield objective(step, item, refine, coarse)
 
 def step_options(cfg: Config, accelerator=None) -> dict:
     "How a stage makes its steps: options of `optimiser_step`."

@@ -52,7 +52,8 @@ def held_out(train: FrameSet, # drives
     keep = torch.linspace(0, len(views) - 1, min(limit, len(views))).round().long()
     # a stride through shuffled views, so that no camera is favoured
     order = torch.as_tensor(np.random.default_rng(0).permutation(len(views)))[keep].sort().values.to(views.device)
-    return HeldOut(views[order, 0], views[order, 1], test, unit(train.face_images[n, v]), unit(train.nonface_images[n, reference_views(train)]), other, train is not test)
+    return HeldOut(views[order, 0], views[order, 1], test, unit(train.face_images[n, v]),
+                   unit(train.nonface_images[n, reference_views(train)]), other, train is not test)
 
 @torch.no_grad()
 def render_held_out(model, h: HeldOut, expression_of: Tensor | None = None, # [N] row whose face drives row n
@@ -77,9 +78,11 @@ def render_held_out(model, h: HeldOut, expression_of: Tensor | None = None, # [N
 
 # %% ../../nbs/training/validation.ipynb #3112745e
 @torch.no_grad()
-def evaluate_heads(model, train: FrameSet, test: FrameSet, limit: int = 200, progress: bool = True, name: str = "test", gaps: int = 48) -> tuple[dict, dict]:
-    """Score held-out cameras; with `train` and `test` the same, frames of known people that the model never saw. Returns `test/...` numbers (or `name/...`), and what was scored: truth, render, masks, names, landmarks.
-    Gaps are in dB of the PSNR inside the face box, over at most `gaps` of the images that show the face."""
+def evaluate_heads(model, train: FrameSet, test: FrameSet, limit: int = 200, progress: bool = True, name: str = "test",
+                   gaps: int = 48) -> tuple[dict, dict]:
+    """Score held-out cameras; with `train` and `test` the same, frames of known people that the model never saw. Returns `test/...`
+    numbers (or `name/...`), and what was scored: truth, render, masks, names, landmarks. Gaps are in dB of the PSNR inside the face
+    box, over at most `gaps` of the images that show the face."""
     model.eval()
     h = held_out(train, test, limit)
     d, at = test, (h.frames, h.views)
@@ -101,10 +104,13 @@ def evaluate_heads(model, train: FrameSet, test: FrameSet, limit: int = 200, pro
             scores["foreign_expression"] = foreign
         if len(d.subject_names) > 1:
             next_one = (torch.arange(len(d.subject_names)) + 1) % len(d.subject_names)
-            out[f"{name}/identity_gap"] = own - face(render_held_out(model, h, identity_of=next_one, only=some, desc="foreign identities" if progress else ""))
-    names = [f"{d.subject_names[int(d.subject[n])]}_{d.frame_names[int(n)]}_{d.camera_names[int(d.subject[n])][int(c)]}" for n, c in zip(*at)]
+            foreign = render_held_out(model, h, identity_of=next_one, only=some, desc="foreign identities" if progress else "")
+            out[f"{name}/identity_gap"] = own - face(foreign)
+    names = [f"{d.subject_names[int(d.subject[n])]}_{d.frame_names[int(n)]}_{d.camera_names[int(d.subject[n])][int(c)]}"
+             for n, c in zip(*at)]
     return out, dict(truth=truth, render=render, masks=masks, names=names, landmarks_2d=marks, visible=seen,
-                     face=h.face[h.frames], foreign=scores.get("foreign_expression"), foreign_rows=some.nonzero()[:, 0] if seen.any() else None)
+                     face=h.face[h.frames], foreign=scores.get("foreign_expression"), 
+                     foreign_rows=some.nonzero()[:, 0] if seen.any() else None)
 
 # %% ../../nbs/training/validation.ipynb #b2fa186a
 FACE_PARTS = dict(brows=slice(17, 27), eyes=slice(36, 48), mouth=slice(48, 68))    # of the 68 iBUG landmarks
@@ -120,7 +126,8 @@ def motion_explained(model, train: FrameSet, test: FrameSet, neighbours: int = 6
         n = ((test.subject == s) & (driver >= 0) & test.visible[driver].any(1)).nonzero()[:, 0]
         if len(n) == 0: continue
         d = driver[n]
-        codes = model.encode(unit(test.face_images[d, test.visible[d].float().argmax(1)]), unit(train.nonface_images[n, reference_views(train)[n]]))
+        codes = model.encode(unit(test.face_images[d, test.visible[d].float().argmax(1)]),
+                             unit(train.nonface_images[n, reference_views(train)[n]]))
         truth = canonical_landmarks(test, n)
         rest = model.at_rest(model.z_id[s])
         near = torch.cdist(truth.mean(0), rest.X_ne).topk(neighbours, largest=False).indices
