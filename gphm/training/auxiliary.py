@@ -19,6 +19,7 @@ from torch import Tensor
 from ..core.config import Config
 from ..core.base import rng
 from ..model.gaussian import GaussianModel
+from ..model.guiding import Rendered
 from ..model.head import Codes, HeadModel
 from .augment import mirrored
 from .batches import AuxiliaryBatch, Sampler
@@ -38,6 +39,7 @@ class AuxiliaryInputs:
     z: Tensor                     # [B, id_dim]
     step: int
     before: GaussianModel | None = None  # the model as the hand-over found it
+    out: Rendered | None = None          # in the phase "item": what was rendered
 
     @cached_property
     def moved(self) -> tuple[Tensor, Tensor]: # [B, 68, 3] each

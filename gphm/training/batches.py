@@ -188,7 +188,7 @@ class Sampler:
                       *self._drive(gen, rows), int(self.who[rows[0]]), self.boxes)
 
     def draw_auxiliary(self, step: int, count: int, share: tuple = (0, 1)) -> AuxiliaryBatch:
-        "Frames of any identity for the teacher; of these, the i-th of n equal shares."
+        "Frames of any identity for the auxiliary losses; of these, the i-th of n equal shares."
         (i, n), gen = share, rng(self.cfg.seed, self.stage, step, "lesson")
         rows = gen.choice(len(self.data), count, replace=len(self.data) < count)
         face, nonface = self._drive(gen, rows)

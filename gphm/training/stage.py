@@ -92,7 +92,7 @@ def step_losses(model, cfg: Config, batch: Batch, step: int, refine: bool, lpips
     image = ImageLoss.of(cfg)(out, batch, step, lpips if stage.perceptual and refine else None, refine and cfg.refine, vgg_share)
     both = image | dict(lmk=cfg.landmark*landmark_loss(P, batch.landmarks), reg=cfg.offset*out.reg)
     return both | stage.own_losses(out, rest, batch,
-                                   cfg) | auxiliary_losses(AuxiliaryInputs("item", model, cfg, None, batch, codes, z[None], step))
+                                   cfg) | auxiliary_losses(AuxiliaryInputs("item", model, cfg, None, batch, codes, z[None], step, out=out))
 
 # %% ../../nbs/training/stage.ipynb #b2ee4d0b
 # parts that an item is cut into; 0 if the work cannot be shared equally
