@@ -52,6 +52,7 @@ class Moved:
         self.motion(motion if motion is not None else head.neutral_non if self.own else torch.zeros(cfg.non_dim, device=g.H.device))
 
     def _offset(self, name: str, code: Tensor) -> tuple[Tensor, Tensor]: # indices [M], offsets [M, 3]
+        "`HeadMotion.offset` of one code, with what does not depend on it evaluated before."
         net, where, scale, first, blend = self.shares[name]
         offset = scale*_rest(net.mlp, first, code)
         if blend is not None: offset = offset + (blend.view(-1, len(code)) @ code).view(-1, 3)
