@@ -40,12 +40,8 @@ ALLOWED = {
 
 # Public names that exist twice, and why. Take a name out when it is mended.
 TWICE = dict.fromkeys("""
-    ALPHA_MAX ALPHA_MIN T_STOP USES alpha_at back_to_front raster_backward raster_forward
-""".split(), "a plain reference and the kernel that answers to it") | dict.fromkeys("""
-    BLUR BROWS CENTRE EYES EYE_DISC FREE KINDS LEAST MELANIN Motion NEIGHBOURS NEUTRAL PARTS PEOPLE REACH SMALL SOFT
-    Style Watch bind cast compare film gather look mean_landmarks mirrored mul perform place rotation scatter sketch
-    surface truth_of unit vertex_normals wall
-""".split(), "to be renamed in the rooms of synthetic people, rendering, training, avatars and experiments")
+    NEIGHBOURS REACH
+""".split(), "a plain reference and the kernel that answers to it")
 
 def modules() -> dict[str, Path]:
     "Names below gphm, `model.head`, and their files."

@@ -23,8 +23,8 @@ from ..evaluation.metrics import save_scored
 from ..core.viz import picture_grid
 
 # %% ../../nbs/avatar/pipeline.ipynb #edbeb7d3
-def make_avatar(model, captures: Captures, train: FrameSet, test: FrameSet | None, run_dir, steps: int = 2000, seed: int = 0, consent: str = "",
-                progress: bool = True, **changes):
+def make_avatar(model, captures: Captures, train: FrameSet, test: FrameSet | None, run_dir, steps: int = 2000, seed: int = 0,
+                consent: str = "", progress: bool = True, **changes):
     "Fit, bake, finetune and score; returns the avatar, its summary, and what was scored. A real person needs a consent note."
     note = require_consent(captures.head, consent, captures.name)
     run, device = Run(run_dir), train.K.device
@@ -38,16 +38,20 @@ def make_avatar(model, captures: Captures, train: FrameSet, test: FrameSet | Non
     avatar, z, _, course = bake_person(model, train, ft, run, progress)
     if not (run.dir/"fit.npz").is_file():
         fitted = render_identity(model, z, test if test is not None else train)
-        with atomic_path(run.dir/"fit.npz") as tmp: np.savez(tmp, z_id=z.cpu().numpy(), course=np.array(course), fitted=(fitted*255).round().byte().cpu().numpy())
+        with atomic_path(run.dir/"fit.npz") as tmp:
+            np.savez(tmp, z_id=z.cpu().numpy(), course=np.array(course), fitted=(fitted*255).round().byte().cpu().numpy())
     finetune(avatar, train, ft, run, progress)
     old = read_json(run.dir/"avatar.json") if (run.dir/"avatar.json").is_file() else {}
-    save_avatar(run.dir, avatar, source=captures.name, subject=train.subject_names[0], capture=portable(captures.root), data=captures.identity, resolution=train.image_size[0],
-                prior=model.info["folder"], consent=note, scale=float(train.scale.mean()), finetune=asdict(ft), held_out=0 if test is None else len(test), made=old.get("made", date.today().isoformat()))
+    save_avatar(run.dir, avatar, source=captures.name, subject=train.subject_names[0], capture=portable(captures.root),
+                data=captures.identity, resolution=train.image_size[0], prior=model.info["folder"], consent=note,
+                scale=float(train.scale.mean()), finetune=asdict(ft), held_out=0 if test is None else len(test),
+                made=old.get("made", date.today().isoformat()))
     data = test if test is not None else train
     truth, fitted = data.images[:, 0].cpu(), torch.as_tensor(np.load(run.dir/"fit.npz")["fitted"])
     render = render_frames(avatar, data, progress).cpu()
     rows = run.metrics()
-    summary = run_facts(device, preset=model.cfg.preset, seed=seed, data=captures.identity) | {"train/frames": len(train), "train/steps": ft.steps,
+    summary = run_facts(device, preset=model.cfg.preset, seed=seed, data=captures.identity) | {
+              "train/frames": len(train), "train/steps": ft.steps,
               "train/seconds": rows[-1]["seconds"] if rows else 0., "model/gaussians": len(avatar.X_ne), "resolution": train.image_size[0]}
     prefix, fit = ("test", "fit") if test is not None else ("given", "given/fit")    # photos have no held-out part, and the names say so
     summary |= score_against(truth, render, data, prefix) | score_against(truth, fitted, data, fit)
@@ -62,7 +66,8 @@ def render_identity(model, z_id, data: FrameSet): # [N, H, W, 3]
     g, images = model.gaussians(z_id), []
     for n in range(len(data)):
         b = frame_batch(data, [n], z_id.device)
-        images.append(model(z_id, model.encode(b.face, b.nonface), b.pose, b.world_to_camera, b.K, data.image_size, gaussians=g).image[0, 0].clamp(0, 1))
+        out = model(z_id, model.encode(b.face, b.nonface), b.pose, b.world_to_camera, b.K, data.image_size, rest=g)
+        images.append(out.image[0, 0].clamp(0, 1))
     return torch.stack(images)
 
 # %% ../../nbs/avatar/pipeline.ipynb #38cf5e93

@@ -33,11 +33,13 @@ def check_prior(folder, files=FILES):
         if not (folder/name).is_file(): raise GPHMError(f"{folder/name} is missing; take the whole folder from one place")
         found = file_hash(folder/name)
         if found != wanted[name]:
-            raise GPHMError(f"{folder/name} is not the file that hashes.json describes (SHA-256 {found[:12]}…, expected {wanted[name][:12]}…); it is damaged or was changed, so get it again")
+            raise GPHMError(f"{folder/name} is not the file that hashes.json describes (SHA-256 {found[:12]}…, expected "
+                            f"{wanted[name][:12]}…); it is damaged or was changed, so get it again")
 
 def load_prior(folder="",     # a folder written by `pack_prior`; empty: the prior that ships
                device="cpu") -> GaussianModel:
-    "A trained head model, in evaluation mode; `.cfg` has its settings, `.info` its config.json, `.card` its scores, `.book` the codes of facial actions. Refuses files that fail their hash."
+    """A trained head model, in evaluation mode; `.cfg` has its settings, `.info` its config.json, `.card` its scores, `.book` the
+    codes of facial actions. Refuses files that fail their hash."""
     given, folder = folder, resolve(folder) if folder else asset("prior/hashes.json").parent
     check_prior(folder)
     model = load_model(folder, device)
@@ -53,9 +55,10 @@ def load_guiding(folder="", # a folder written by `pack_prior`; empty: the prior
     check_prior(folder, [GUIDING])
     with safe_open(folder/GUIDING, "pt") as f: info, tensors = json.loads(f.metadata()["config"]), {k: f.get_tensor(k) for k in f.keys()}
     book = CodeBook(**{k.removeprefix("book."): tensors.pop(k) for k in list(tensors) if k.startswith("book.")})
-    model = GuidingModel(config_from(info["config"]), len(tensors["z_id"]), len(tensors["pose_delta"]), tensors["P_0"])
+    model = GuidingModel.for_tensors(config_from(info["config"]), tensors)
     missing, unexpected = model.load_state_dict(tensors, strict=False)
-    if unexpected or missing != ["sdf"]: raise GPHMError(f"{folder/GUIDING} does not fit its settings ({[*missing, *unexpected][0]}); get it again")
+    if unexpected or missing != ["sdf"]:
+        raise GPHMError(f"{folder/GUIDING} does not fit its settings ({[*missing, *unexpected][0]}); get it again")
     model.to(device).refresh()                                       # the SDF of the whole grid is made from f_mean, not stored
     model.info, model.book = info, book
     return model.eval()
@@ -65,8 +68,10 @@ def pack_guiding(run_dir, out):
     "A run's guiding model in half precision with its settings and code book, as `guiding.safetensors`."
     model = load_model(run_dir)
     if not isinstance(model, GuidingModel): raise GPHMError(f"{run_dir} holds a Gaussian head model; a guiding model was expected")
-    tensors = {k: v.half() for k, v in model.state_dict().items() if k != "sdf"} | {f"book.{k}": v.contiguous() for k, v in vars(make_codebook(model)).items()}
-    with atomic_path(resolve(out)/GUIDING) as tmp: save_file(tensors, tmp, metadata=dict(format="gphm-guiding-1", config=json.dumps(model.info)))
+    book = {f"book.{k}": v.contiguous() for k, v in vars(make_codebook(model)).items()}
+    tensors = {k: v.half() for k, v in model.state_dict().items() if k != "sdf"} | book
+    with atomic_path(resolve(out)/GUIDING) as tmp:
+        save_file(tensors, tmp, metadata=dict(format="gphm-guiding-1", config=json.dumps(model.info)))
 
 def pack_prior(run_dir, out):
     "A finished run in half precision, its code book, the guiding model if it was kept, and hashes: what `load_prior` reads."

@@ -52,6 +52,7 @@ class Moved:
         self.motion(motion if motion is not None else head.neutral_non if self.own else torch.zeros(cfg.non_dim, device=g.H.device))
 
     def _offset(self, name: str, code: Tensor) -> tuple[Tensor, Tensor]: # indices [M], offsets [M, 3]
+        "`HeadMotion.offset` of one code, with what does not depend on it evaluated before."
         net, where, scale, first, blend = self.shares[name]
         offset = scale*_rest(net.mlp, first, code)
         if blend is not None: offset = offset + (blend.view(-1, len(code)) @ code).view(-1, 3)
@@ -74,7 +75,8 @@ class Moved:
         if self.dynamic is None: return self.g
         n, g = self.cfg.channels, self.g
         d = self.dynamic[0]*_rest(self.head.f_dyn, self.dynamic[1], code.to(g.H))
-        C, S, Q, A = (x.index_add(0, self.face, y) for x, y in ((g.C, d[:, :n]), (g.S, d[:, n:n+3]), (g.Q, d[:, n+3:n+7]), (g.A, d[:, n+7])))
+        changes = (g.C, d[:, :n]), (g.S, d[:, n:n+3]), (g.Q, d[:, n+3:n+7]), (g.A, d[:, n+7])
+        C, S, Q, A = (x.index_add(0, self.face, y) for x, y in changes)
         return replace(g, C=C, S=S, Q=Q, A=A)
 
 # %% ../../nbs/avatar/puppet.ipynb #c8e2f3ab
@@ -106,7 +108,8 @@ class Puppet(Moved):
         if not parts: return canvas
         x0, y0, x1, y1 = (f(r[k] for r in parts) for k, f in enumerate((min, min, max, max)))
         view = camera.crop(x0, y0, x1 - x0, y1 - y0)
-        out = render_gaussians(self.gaussians(code), X[None], pose, view.world_to_camera[None, None], view.K[None, None], view.image_size, self.head.background)
+        out = render_gaussians(self.gaussians(code), X[None], pose, view.world_to_camera[None, None], view.K[None, None], view.image_size,
+                               self.head.background)
         if show == "picture" and (self.own or self.cfg.refine):
             for a, b, c, d in parts:                                                  # refine looks 14 pixels far
                 u, v = max(a - 16, x0), max(b - 16, y0)
@@ -118,7 +121,8 @@ class Puppet(Moved):
 # %% ../../nbs/avatar/puppet.ipynb #7585d862
 def covered(X: Tensor, # [N, 3] world
             camera: Camera, room: int = 8, strip: int = 16) -> list[tuple]: # x0, y0, x1, y1 of at most two
-    "Where points are in a picture, and `room` pixels around: one rectangle for the head and one for the shoulders, each a multiple of four pixels wide and high; none where they are not in sight."
+    """Where points are in a picture, and `room` pixels around: one rectangle for the head and one for the shoulders, each a multiple of
+    four pixels wide and high; none where they are not in sight."""
     (H, W), (p, depth) = camera.image_size, project(X, camera.world_to_camera, camera.K)
     if (depth <= .05).any(): return [(0, 0, W, H)]                                    # a camera inside the head
     x, y, n = p[:, 0], p[:, 1], -(-H//strip)
@@ -162,10 +166,11 @@ def perform(model, clip: FrameSet, fps: float = 25., relative: bool = False, # c
     "What the encoders of a head model or an avatar read from a clip of one person."
     model.eval()
     views = clip.visible.float().argmax(1)
-    parts = [model.encode(faces_at(clip, n, views[n]), unit(clip.nonface_images[n, views[n]])) for n in torch.arange(len(clip), device=views.device).split(chunk)]
+    parts = [model.encode(faces_at(clip, n, views[n]), unit(clip.nonface_images[n, views[n]]))
+             for n in torch.arange(len(clip), device=views.device).split(chunk)]
     exp, non = torch.cat([c.exp for c in parts]).cpu(), torch.cat([c.non for c in parts]).cpu()
     if relative: exp = model.relative((exp - exp.mean(0)).to(model.mean_exp)).cpu()
-    if isinstance(model, Avatar): non = model.turns(non.to(model.X_ne.device), clip.R.to(model.X_ne.device)).cpu()
+    if isinstance(model, Avatar): non = model.shoulders(non.to(model.X_ne.device), clip.R.to(model.X_ne.device)).cpu()
     R, t, s = clip.R.cpu(), clip.t.cpu(), clip.scale.cpu()
     mean = mean_rotation(R)
     return Performance(exp, non, mean.mT @ R, (t - t.mean(0)) @ mean/s[:, None], fps)

@@ -95,7 +95,8 @@ def drive_codes(avatar: Avatar, driver: FrameSet, # one camera's frames of any p
         with clock("encode"): codes.append(avatar.encode(b.face, b.nonface, b.pose[1]))
     exp, non = torch.cat([c.exp for c in codes]), torch.cat([c.non for c in codes])
     if relative: exp = avatar.relative(exp - exp.mean(0))
-    if neck == "rest" and avatar.turns.share > 0: non = avatar.turns.expected(avatar.turns.levelled(driver.R.to(non)) if relative else driver.R.to(non))
+    if neck == "rest" and avatar.shoulders.share > 0:
+        non = avatar.shoulders.expected(avatar.shoulders.levelled(driver.R.to(non)) if relative else driver.R.to(non))
     elif neck != "driver": non = avatar.neutral_non.expand_as(non)
     return Codes(exp, non)
 
@@ -112,7 +113,8 @@ def reenact(avatar: Avatar, driver: FrameSet, # one camera's frames of any perso
     for n in tqdm(range(len(driver)), "reenacting", disable=not progress):
         b = frame_batch(driver, [n], avatar.X_ne.device)
         pose = b.pose if scale is None else drive_pose(torch.tensor([scale], device=b.K.device), *b.pose, b.world_to_camera[:, 0])
-        images.append(render_frame(avatar, Codes(codes.exp[n:n+1], codes.non[n:n+1]), pose, b.world_to_camera, b.K, driver.image_size, clock))
+        images.append(render_frame(avatar, Codes(codes.exp[n:n+1], codes.non[n:n+1]), pose, b.world_to_camera, b.K, driver.image_size,
+                                   clock))
     return torch.stack(images)
 
 # %% ../../nbs/avatar/reenactment.ipynb #02a8fff4
@@ -130,6 +132,7 @@ def reenact_in_place(avatar: Avatar, codes: Codes, cameras: list[Camera], clock:
     "The avatar's head at rest in its canonical place, making the faces of `codes`, frame n from camera n; the neck is the avatar's own."
     device, images = avatar.X_ne.device, []
     for n, c in enumerate(cameras):
-        images.append(render_frame(avatar, Codes(codes.exp[n:n+1], avatar.neutral_non[None]), rest_pose(1, device), c.world_to_camera[None, None].to(device),
-                                   c.K[None, None].to(device), c.image_size, clock or Clock(device)))
+        images.append(render_frame(avatar, Codes(codes.exp[n:n+1], avatar.neutral_non[None]), rest_pose(1, device),
+                                   c.world_to_camera[None, None].to(device), c.K[None, None].to(device), c.image_size,
+                                   clock or Clock(device)))
     return torch.stack(images)

@@ -32,10 +32,12 @@ def find_prior(prior: str, preset: str, device="cpu"):
     for folder in choices:
         if folder == SHIPPED or (resolve(folder)/"config.json").is_file():
             model = load_prior(device=device) if folder == SHIPPED else load_model(folder, device)
-            if not hasattr(model, "X_0"): raise GPHMError(f"{folder} holds a guiding model; the prior of an avatar is a run of train_gaussian.ipynb")
+            if not hasattr(model, "X_0"):
+                raise GPHMError(f"{folder} holds a guiding model; the prior of an avatar is a run of train_gaussian.ipynb")
             model.info["folder"] = SHIPPED if folder == SHIPPED else portable(folder)
             return model
-    raise GPHMError(f"there is no head model in {' or '.join(choices)}; run `papermill nbs/train_gaussian.ipynb runs/train_gaussian.ipynb` first")
+    raise GPHMError(f"there is no head model in {' or '.join(choices)}; run `papermill nbs/train_gaussian.ipynb runs/train_gaussian.ipynb` "
+                    "first")
 
 def find_guiding(prior: str, device="cpu"):
     "The guiding model that a prior grew out of (its folder as in an avatar's card); None if it was not kept."
@@ -47,7 +49,9 @@ def find_guiding(prior: str, device="cpu"):
 def look_at_source(path: Path, frames: int = 8):
     "Read a few frames and find a face in them, whichever way up; raises the sentence that preprocessing would raise."
     pixels, _ = read_frames(path, frames, side=640)
-    if not any(len(find_faces(np.rot90(f, turn))) for turn in range(4) for f in pixels): raise NoFace(f"no face was found in {path.name}: {len(pixels)} frames looked at; a face turned less than about 60 degrees was expected")
+    if not any(len(find_faces(np.rot90(f, turn))) for turn in range(4) for f in pixels):
+        raise NoFace(f"no face was found in {path.name}: {len(pixels)} frames looked at; a face turned less than about 60 degrees was "
+                     "expected")
 
 def capture_folder(stem: str, resolution: int, frames=None, **options) -> str:
     "The name of a source's capture: options that are not the defaults give another folder."
@@ -74,7 +78,8 @@ def capture_of(source, data_dir, resolution: int, frames=None, consent: str | No
     return video_to_capture(path, root, path.stem, resolution, frames, consent=consent or "", **options)
 
 def frames_of(captures: Captures, split: str | None, size: int, device="cpu", at_most: int | None = None) -> FrameSet | None:
-    "The frames of one split (None: all) with their face and non-face images, spread evenly if there are more than `at_most`; None if there is no such split."
+    """The frames of one split (None: all) with their face and non-face images, spread evenly if there are more than `at_most`; None if
+    there is no such split."""
     if split is not None and split not in captures.splits: return None
     part = dict(captures.splits[split]) if split else {}
     if at_most:
@@ -82,7 +87,8 @@ def frames_of(captures: Captures, split: str | None, size: int, device="cpu", at
         part["frames"] = [have[i] for i in np.unique(np.linspace(0, len(have) - 1, min(at_most, len(have))).round().astype(int))]
     return with_points(load_frames(captures, **part, face_size=size, nonface_size=size), captures).to(device)
 
-def open_subject(source: str, data_dir, cfg: Config, resolution: int, frames=None, consent: str | None = None, seed: int = 0, device="cpu", **options):
+def open_subject(source: str, data_dir, cfg: Config, resolution: int, frames=None, consent: str | None = None, seed: int = 0, device="cpu",
+                 **options):
     "The capture of a source, its training frames and its held-out frames (or None). `consent` and `options` as in `capture_of`."
     if not source:      # a synthetic person from another seed, who turns and speaks before one camera
         root = resolve(data_dir)/f"synthetic-{resolution}-{seed}"
@@ -94,7 +100,8 @@ def open_subject(source: str, data_dir, cfg: Config, resolution: int, frames=Non
     if consent is not None: require_consent(captures.head, consent, captures.name)
     train, test = frames_of(captures, "train", cfg.face_size, device), frames_of(captures, "test", cfg.face_size, device)
     if train is None: train = frames_of(captures, None, cfg.face_size, device)
-    if len(train.subject_names) != 1: raise GPHMError(f"{captures.root} holds {len(train.subject_names)} subjects; an avatar is made of one")
+    if len(train.subject_names) != 1:
+        raise GPHMError(f"{captures.root} holds {len(train.subject_names)} subjects; an avatar is made of one")
     return captures, train, test
 
 # %% ../../nbs/avatar/sources.ipynb #c416811b
@@ -109,7 +116,8 @@ def own_capture(info: dict, # an avatar's card
         captures = open_captures(root)
         if info.get("data") in (None, captures.identity): return captures
         changed = True
-    raise GPHMError(f"the capture {said!r} of the avatar {'was changed since' if changed else f'was not found, nor in {portable(data_dir)}'}; give the folder that holds it as data_dir, or another source")
+    what = "was changed since" if changed else f"was not found, nor in {portable(data_dir)}"
+    raise GPHMError(f"the capture {said!r} of the avatar {what}; give the folder that holds it as data_dir, or another source")
 
 def driver_capture(avatar, source: str, data_dir, frames=None) -> Captures:
     "The capture of a driver: a source, or the avatar's own."
@@ -117,7 +125,8 @@ def driver_capture(avatar, source: str, data_dir, frames=None) -> Captures:
 
 def driver_facts(captures: Captures) -> dict:
     "What a rendering says of its driver."
-    return dict(subject=captures.subjects[0], source=captures.name, capture=portable(captures.root), data=captures.identity, consent=captures.head["consent"])
+    return dict(subject=captures.subjects[0], source=captures.name, capture=portable(captures.root), data=captures.identity,
+                consent=captures.head["consent"])
 
 def open_driver(avatar, source: str, data_dir, frames=None, device="cpu") -> FrameSet:
     "The driving frames: all of a source, or the avatar's own held-out frames (all if none were held out)."

@@ -7,6 +7,10 @@ __all__ = ['SubjectWriter', 'CaptureWriter', 'tiny_capture']
 
 # %% ../../nbs/capture/contract.ipynb #0277f68b
 import hashlib, io, json, shutil
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch

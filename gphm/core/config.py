@@ -74,6 +74,7 @@ class StageConfig(ModelConfig):
     sphere_steps: int = 300        # steps that teach the SDF this start (adopted)
     sdf_refresh: int = 10          # steps between evaluations of the whole grid; between them only cells at the surface
     guiding_steps: int = 100_000
+    start_codes: str = "random"    # where identity codes start: at random, or at what is "measured" of each person (training.start_codes)
     guiding_frames: int = 1        # expressions of one identity in a batch (3.4)
     guiding_views: int = 4         # images of each (3.4)
     muon: float = 0.               # above 0, hidden matrices of MLPs are learned by Muon, at this many times the networks' rate; 0 is Adam for everything

@@ -107,7 +107,7 @@ def find_weights(name: str,                 # a key of `known`
     if found := local_weights(name, known, cache, packages): return found
     w, own = known[name], os.environ.get("GPHM_WEIGHTS")
     path = (cache or weights_cache())/w.file
-    try: found = fetch(w.url, path, w.sha256, progress)
+    try: digest = fetch(w.url, path, w.sha256, progress)
     except OSError as e:
         looked = [str(path.parent), f"GPHM_WEIGHTS ({own or 'not set'})"] + ([f"the package {w.package}"] if w.package else [])
         raise GPHMError(f"{w.what}: {w.file} was not found in {', '.join(looked)}, "

@@ -124,7 +124,7 @@ class PortraitRow:
 def render_views(model, codes: Codes, data: FrameSet, z_id: Tensor | None = None) -> Tensor: # [V, H, W, 3]
     "One frame from all cameras of `data`, by an avatar or, with a code, by the head model."
     first = () if z_id is None else (z_id,)
-    more = {} if z_id is None else dict(gaussians=model.gaussians(z_id))
+    more = {} if z_id is None else dict(rest=model.gaussians(z_id))
     views = range(data.images.shape[1])
     pose = data.scale, data.R, data.t
     view = lambda v: model(*first, codes, pose, data.world_to_camera[:, v:v + 1], data.K[:, v:v + 1], data.image_size, **more)
@@ -149,7 +149,7 @@ def portrait_row(run_dir, model, portrait: Portrait, study: Study, consent: str 
     avatar, summary, _ = make_avatar(model, portrait.captures, train, None, folder, study.few_steps,
                                      study.seed, consent, progress, **changes)
     data = portrait.load(model.cfg, portrait.yaws, device)
-    face, nonface = unit(train.face_images[:, 0]), unit(train.nonface_images[:, 0])
+    face, nonface = faces_at(train, torch.arange(len(train)), torch.zeros(len(train), dtype=torch.long)), unit(train.nonface_images[:, 0])
     with torch.no_grad():
         renders = dict(avatar=render_views(avatar, avatar.encode(face, nonface), data),
                        fitted=render_views(model, model.encode(face, nonface), data, avatar.z_id.to(device)))

@@ -31,9 +31,9 @@ def face_points(mesh: MeanMesh, landmarks: Tensor, count: int, far: float, seed:
     d = torch.cdist(landmarks, corners.mean(1)).amin(0)
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=1)
     weight = (area*(1 - d/far).clamp(min=0)).double().numpy()
-    numbers = rng(seed, "face points")
-    face = torch.as_tensor(numbers.choice(len(weight), count, p=weight/weight.sum()))
-    b = torch.as_tensor(numbers.dirichlet([1., 1, 1], count), dtype=torch.float32)[..., None]
+    gen = rng(seed, "face points")
+    face = torch.as_tensor(gen.choice(len(weight), count, p=weight/weight.sum()))
+    b = torch.as_tensor(gen.dirichlet([1., 1, 1], count), dtype=torch.float32)[..., None]
     return (corners[face]*b).sum(1), (mesh.H_0[mesh.faces[face]]*b).sum(1)
 
 def neighbour_distance(X: Tensor, k: int = 3) -> Tensor: # [N, 3] -> [N]
@@ -45,15 +45,16 @@ def neighbour_distance(X: Tensor, k: int = 3) -> Tensor: # [N, 3] -> [N]
 def template_points(landmarks: Tensor, # [68, 3] mean canonical landmarks of the data
                     count: int, vertices: Tensor, faces: Tensor, template_landmarks: Tensor, # [V, 3], [F, 3], [68] vertex numbers
                     seed: int = 0, near: float = .01) -> Tensor: # [count, 3]
-    "Points drawn evenly near the surface of a template (off by `near` head lengths), which is moved and scaled so that its landmarks lie on the data's."
+    """Points drawn evenly near the surface of a template (off by `near` head lengths), moved and scaled so that its landmarks
+    lie on the data's."""
     marks = vertices[template_landmarks]
     R, t, s = roma.rigid_points_registration(marks, landmarks, compute_scaling=True)
     corners = (s*vertices @ R.T + t)[faces]
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=1).double().numpy()
-    numbers = rng(seed, "template points")
-    face = torch.as_tensor(numbers.choice(len(area), count, p=area/area.sum()))
-    b = torch.as_tensor(numbers.dirichlet([1., 1, 1], count), dtype=torch.float32)[..., None]
-    return (corners[face]*b).sum(1) + near*torch.as_tensor(numbers.normal(size=(count, 3)), dtype=torch.float32)
+    gen = rng(seed, "template points")
+    face = torch.as_tensor(gen.choice(len(area), count, p=area/area.sum()))
+    b = torch.as_tensor(gen.dirichlet([1., 1, 1], count), dtype=torch.float32)[..., None]
+    return (corners[face]*b).sum(1) + near*torch.as_tensor(gen.normal(size=(count, 3)), dtype=torch.float32)
 
 def random_points(cfg: Config) -> Tensor: # [init_points, 3]
     "Points drawn evenly in the box of the tetrahedral grid."

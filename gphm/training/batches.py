@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HIDE_PICTURE', 'HIDE_POINTS', 'POINT_NOISE', 'Batch', 'unit', 'faces_at', 'canonical_landmarks', 'frontal_views',
            'reference_views', 'face_boxes', 'gather', 'part_of', 'halved', 'rest_motion', 'usual_motion',
-           'landmark_motion', 'Lesson', 'mean_hull', 'hidden', 'Sampler', 'Ahead']
+           'landmark_motion', 'AuxiliaryBatch', 'mean_hull', 'hidden', 'Sampler', 'Prefetcher']
 
 # %% ../../nbs/training/batches.ipynb #46fb6e70
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +19,7 @@ from ..capture.crops import face_box
 from ..geometry.pose import invert_pose
 from ..model.expression_encoder import FaceInput
 from .augment import changed, points_mirror
+from .surface import Surface, points_mirror
 from .surface import Surface
 
 # %% ../../nbs/training/batches.ipynb #eee7c444
@@ -100,7 +101,8 @@ def halved(b: Batch) -> Batch:
 
 # %% ../../nbs/training/batches.ipynb #ea9df0bb
 def rest_motion(data: FrameSet) -> tuple[Tensor, Tensor]: # A [N, 3, 3], b [N, 3]
-    "Where points that rest in the world are in each frame's canonical coordinates, from those at the subject's mean pose: X_n = A_n X + b_n."
+    """Where points that rest in the world are in each frame's canonical coordinates, from those at the subject's mean pose:
+    X_n = A_n X + b_n."""
     A, b = torch.empty_like(data.R), torch.empty_like(data.t)
     for s in range(len(data.subject_names)):
         n = (data.subject == s).nonzero()[:, 0]
@@ -124,7 +126,7 @@ def landmark_motion(data: FrameSet) -> tuple[Tensor, Tensor]: # [N, 68, 3], [68]
     return P/sigma[:, None], sigma
 
 @dataclass(frozen=True)
-class Lesson:
+class AuxiliaryBatch:
     "Driving images of B frames of any identity, and what their codes should know."
     face: FaceInput   # of B faces
     nonface: Tensor   # [B, s, s, 3]
@@ -156,11 +158,11 @@ def mean_hull(data: FrameSet, points: Tensor, # [P, 3] canonical
 # %% ../../nbs/training/batches.ipynb #6a8ca338
 HIDE_PICTURE, HIDE_POINTS, POINT_NOISE = .2, .1, .006     # shares of faces, and a standard deviation in outer-eye distances
 
-def hidden(faces: FaceInput, numbers: np.random.Generator) -> FaceInput:
+def hidden(faces: FaceInput, gen: np.random.Generator) -> FaceInput:
     "Now and then the picture alone, or the points alone; points are a little off."
     B, device = len(faces), faces.image.device
-    u = torch.as_tensor(numbers.random(B), dtype=torch.float32, device=device)[:, None, None]
-    noise = torch.as_tensor(numbers.normal(size=(B, 478, 3)), dtype=torch.float32, device=device)
+    u = torch.as_tensor(gen.random(B), dtype=torch.float32, device=device)[:, None, None]
+    noise = torch.as_tensor(gen.normal(size=(B, 478, 3)), dtype=torch.float32, device=device)
     found = faces.points.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
     image = torch.where((u[..., None] < HIDE_PICTURE) & found[..., None], torch.nan, faces.image)
     return FaceInput(image, torch.where(u > 1 - HIDE_POINTS, torch.nan, faces.points + POINT_NOISE*noise))
@@ -173,57 +175,57 @@ class Sampler:
         self.rows = [np.flatnonzero(self.who == s) for s in range(len(data.subject_names))]
         self.visible, self.valid = data.visible.cpu().numpy(), data.camera_valid.cpu().numpy()[self.who]
         blind = np.flatnonzero(~self.visible.any(1))
-        if len(blind): raise GPHMError(f"frame {data.frame_names[blind[0]]} of {data.subject_names[int(data.subject[blind[0]])]} shows no face "
+        if len(blind):
+            raise GPHMError(f"frame {data.frame_names[blind[0]]} of {data.subject_names[int(data.subject[blind[0]])]} shows no face "
                                        "in any view; leave such frames out of the capture")
         self.counts = data.condition_count.cpu().numpy()
         self.reference, self.rest = reference_views(data).cpu().numpy(), rest_motion(data)
         self.motion, self.sigma = landmark_motion(data)
         self.points = cfg.tracked_points and data.face_points is not None
-        self.other_side = points_mirror(data.face_points.flatten(0, 1)) if self.points else None
         self.surface = Surface(data) if cfg.surface_motion and data.surface_motion is not None else None
         self.other_side = points_mirror(data.face_points.flatten(0, 1)) if self.points else None
 
-    def _drive(self, numbers, rows) -> tuple[FaceInput, Tensor]:
+    def _drive(self, gen, rows) -> tuple[FaceInput, Tensor]:
         "A face image and a non-face image for each row."
         d, face, non, points = self.data, [], [], []
         for n in rows:
-            given = self.cfg.use_conditions and self.counts[n] and numbers.random() < .5
-            k = numbers.integers(self.counts[n]) if given else numbers.choice(np.flatnonzero(self.visible[n]))
+            given = self.cfg.use_conditions and self.counts[n] and gen.random() < .5
+            k = gen.integers(self.counts[n]) if given else gen.choice(np.flatnonzero(self.visible[n]))
             face.append((d.conditions if given else d.face_images)[n, k])
             if self.points: points.append((d.condition_points if given else d.face_points)[n, k])
-            view = numbers.choice(np.flatnonzero(self.visible[n])) if numbers.random() < .5 else self.reference[n]
+            view = gen.choice(np.flatnonzero(self.visible[n])) if gen.random() < .5 else self.reference[n]
             non.append(d.nonface_images[n, view])
         faces = unit(torch.stack(face))
-        if self.cfg.augment: faces = changed(faces, numbers, self.cfg.augment)
-        return hidden(FaceInput(faces, torch.stack(points)), numbers) if self.points else FaceInput(faces), unit(torch.stack(non))
+        if self.cfg.augment: faces = changed(faces, gen, self.cfg.augment)
+        return hidden(FaceInput(faces, torch.stack(points)), gen) if self.points else FaceInput(faces), unit(torch.stack(non))
 
     def draw(self, step: int, item: int = 0, subject: int | None = None) -> Batch:
         "The batch of a step, of any subject or of one."
-        numbers = rng(self.cfg.seed, self.stage, step, item)
-        rows = self.rows[numbers.integers(len(self.rows)) if subject is None else subject]
-        rows = numbers.choice(rows, self.F, replace=len(rows) < self.F)
+        gen = rng(self.cfg.seed, self.stage, step, item)
+        rows = self.rows[gen.integers(len(self.rows)) if subject is None else subject]
+        rows = gen.choice(rows, self.F, replace=len(rows) < self.F)
         views = []
         for n in rows:
-            first = numbers.choice(np.flatnonzero(self.visible[n]))
+            first = gen.choice(np.flatnonzero(self.visible[n]))
             others = [v for v in np.flatnonzero(self.valid[n]) if v != first]
-            more = numbers.choice(others, self.V - 1, replace=len(others) < self.V - 1) if others else [first]*(self.V - 1)
+            more = gen.choice(others, self.V - 1, replace=len(others) < self.V - 1) if others else [first]*(self.V - 1)
             views.append([first, *more])
         device = self.data.K.device
         return gather(self.data, torch.as_tensor(rows, device=device), torch.as_tensor(np.array(views, dtype=np.int64), device=device),
-                      *self._drive(numbers, rows), int(self.who[rows[0]]), self.boxes)
+                      *self._drive(gen, rows), int(self.who[rows[0]]), self.boxes)
 
-    def draw_lesson(self, step: int, count: int, share: tuple = (0, 1)) -> Lesson:
-        "Frames of any identity for the teacher; of these, the i-th of n equal shares."
-        (i, n), numbers = share, rng(self.cfg.seed, self.stage, step, "lesson")
-        rows = numbers.choice(len(self.data), count, replace=len(self.data) < count)
-        face, nonface = self._drive(numbers, rows)
+    def draw_auxiliary(self, step: int, count: int, share: tuple = (0, 1)) -> AuxiliaryBatch:
+        "Frames of any identity for the auxiliary losses; of these, the i-th of n equal shares."
+        (i, n), gen = share, rng(self.cfg.seed, self.stage, step, "lesson")
+        rows = gen.choice(len(self.data), count, replace=len(self.data) < count)
+        face, nonface = self._drive(gen, rows)
         rows, face, nonface = rows[i::n], face[i::n], nonface[i::n]
         at = torch.as_tensor(rows, device=self.data.K.device)
-        return Lesson(face, nonface, self.data.subject[at], canonical_landmarks(self.data, at), self.motion[at],
+        return AuxiliaryBatch(face, nonface, self.data.subject[at], canonical_landmarks(self.data, at), self.motion[at],
                       tuple(x[at] for x in self.rest), at)
 
 # %% ../../nbs/training/batches.ipynb #1d538bc2
-class Ahead:
+class Prefetcher:
     "A sampler whose next batches are drawn by threads: `depth` steps ahead, the process's own `items` of each; depth 0 draws when asked."
     def __init__(self, sampler: Sampler, items: range, depth: int, steps: int):
         self.sampler, self.items, self.depth, self.steps, self.coming = sampler, items, depth, steps, {}

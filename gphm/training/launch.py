@@ -10,7 +10,7 @@ import ast, os, sys
 import torch
 from ..core.config import make_config
 from ..core.base import GPHMError, pick_device, resolve, seed_everything
-from .recipe import finish_reading, make_validation, open_splits, prepare_heads, start_guiding, start_gaussians
+from .recipe import prepare_encoder, make_validation, open_splits, prepare_heads, start_guiding, start_gaussians
 from .together import train_together
 
 # %% ../../nbs/training/launch.ipynb #cfec2828
@@ -29,7 +29,9 @@ def own_device(device: str, rank: int) -> torch.device: # of the process with th
     device = pick_device(device)
     if device.type != "cuda": return device
     if device.index is None:
-        if rank >= torch.cuda.device_count(): raise GPHMError(f"process {rank} has no GPU of its own, torch sees {torch.cuda.device_count()}; start at most so many processes")
+        if rank >= torch.cuda.device_count():
+            raise GPHMError(f"process {rank} has no GPU of its own, torch sees {torch.cuda.device_count()}; "
+                            "start at most so many processes")
         device = torch.device("cuda", rank)
     torch.cuda.set_device(device)
     return device
@@ -41,7 +43,8 @@ def train(preset: str = "", data_dir: str = "", run_dir: str = "", device: str =
     device = own_device(device, rank)
     run_dir, data_dir = run_dir or f"runs/gaussian-{cfg.preset}", data_dir or f"data/heads-{cfg.preset}"
     if started > 1 and not (resolve(data_dir)/"dataset.json").is_file():
-        raise GPHMError(f"{data_dir} holds no capture; make it first, in one process: papermill nbs/make_heads.ipynb runs/make_heads.ipynb -p preset {cfg.preset} -p data_dir {data_dir}")
+        raise GPHMError(f"{data_dir} holds no capture; make it first, in one process: papermill nbs/make_heads.ipynb runs/make_heads.ipynb "
+                        f"-p preset {cfg.preset} -p data_dir {data_dir}")
     seed_everything(cfg.seed)
     captures = prepare_heads(data_dir, cfg, progress=rank == 0)
     frames, test = open_splits(captures, cfg, device)
@@ -52,7 +55,7 @@ def train(preset: str = "", data_dir: str = "", run_dir: str = "", device: str =
         train_together(guiding, frames, cfg, f"{run_dir}/guiding", device, processes, **facts)
     model = start_gaussians(cfg, frames, guiding)
     run = train_together(model, frames, cfg, run_dir, device, processes, **facts)
-    if rank == 0: finish_reading(run, model, captures, frames, cfg)
+    if rank == 0: prepare_encoder(run, model, captures, frames, cfg)
     return run, model, captures, frames, test, cfg, device
 
 def launch(arguments: list[str] | None = None):

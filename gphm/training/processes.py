@@ -14,7 +14,8 @@ from ..core.base import GPHMError, write_json
 from ..core.jobs import find_job
 
 # %% ../../nbs/training/processes.ipynb #70c00008
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")}
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS",
+                                     "VECLIB_MAXIMUM_THREADS")}
 
 # A process ends when its standard input closes, that is with its parent; it watches from before the long imports.
 _CHILD = """import os, sys, threading
@@ -26,16 +27,19 @@ def run_together(function: str,     # "package.module:function"
                  arguments: dict,   # its arguments, anything that can be pickled
                  processes: int, what: str = "", # in error messages: what they do
                  progress: bool = True):         # pass on what the first one says: log lines, progress bars
-    "Call a function in several processes that share its work; returns when all are done, and ends all of them when one fails, or this process is interrupted."
+    """Call a function in several processes that share its work; returns when all are done, and ends all of them when one fails, or this
+    process is interrupted."""
     with tempfile.TemporaryDirectory(prefix="gphm-") as folder:
         torch.save(dict(function=function, arguments=arguments), Path(folder)/"task.pt")
-        env = os.environ | ONE_THREAD | dict(PYTHONPATH=os.pathsep.join(p for p in sys.path if p), TQDM_MININTERVAL="1", WORLD_SIZE=str(processes), LOCAL_WORLD_SIZE=str(processes))
+        env = os.environ | ONE_THREAD | dict(PYTHONPATH=os.pathsep.join(p for p in sys.path if p), TQDM_MININTERVAL="1",
+                                             WORLD_SIZE=str(processes), LOCAL_WORLD_SIZE=str(processes))
         if sys.platform.startswith("linux"): env["GLOO_SOCKET_IFNAME"] = "lo"
         children, said = [], open(Path(folder)/"said-0", "w+b")
         try:
             for rank in range(processes):
                 with open(Path(folder)/f"said-{rank}", "wb") as f:
-                    children.append(subprocess.Popen([sys.executable, "-c", _CHILD, folder], stdin=subprocess.PIPE, stdout=f, stderr=f, start_new_session=True,
+                    children.append(subprocess.Popen([sys.executable, "-c", _CHILD, folder], stdin=subprocess.PIPE, stdout=f, stderr=f,
+                                                     start_new_session=True,
                                                      env=env | dict(RANK=str(rank), LOCAL_RANK=str(rank))))
             _wait(children, said if progress else None)
             if any(c.returncode for c in children): raise GPHMError(_reason(children, Path(folder), what))
@@ -57,7 +61,8 @@ def _reason(children, folder: Path, what: str) -> str:
     of = f"of {len(children)}" + (f" that {what}" if what else "")
     again = "the same call goes on from the last checkpoint"
     for rank, c in enumerate(children):
-        if (c.returncode or 0) < 0: return f"process {rank + 1} {of} was killed by signal {-c.returncode} (is there enough memory?); {again}"
+        if (c.returncode or 0) < 0:
+            return f"process {rank + 1} {of} was killed by signal {-c.returncode} (is there enough memory?); {again}"
     errors = sorted((json.loads(path.read_text()) for path in folder.glob("error-*.json")), key=lambda e: e["time"])
     if errors and errors[0]["known"]: return errors[0]["sentence"]
     if errors: return f"process {errors[0]['rank'] + 1} {of} failed: {errors[0]['sentence']}"

@@ -18,7 +18,7 @@ from .checkpoint import read_checkpoint
 from .loop import train_stage
 from .processes import run_together
 from .optim import make_optimizer
-from .stage import Objective, shares, training_step
+from .stage import STAGES, Objective, possible_processes, shares, stage_of, training_step
 
 # %% ../../nbs/training/together.ipynb #70c11005
 SMALL = 10e6     # pixels of a whole training, below which it is over before other processes have started
@@ -31,25 +31,27 @@ def count_processes(stage: str, cfg: Config, image_size, # (H, W)
                     device="cpu", processes: int = 0,    # wanted; 0: one a core where whole items can be shared, else this one
                     available: int = 0) -> int:          # cores; 0: those of this machine
     "How many processes train a stage of this config."
-    steps, F, V = (getattr(cfg, f"{stage}_{k}") for k in ("steps", "frames", "views"))
+    steps, F, V = STAGES[stage].size(cfg)
     if processes < 0: raise GPHMError(f"processes is {processes}; 0 (one for each core), 1 (this process) or more was expected")
     if torch.device(device).type != "cpu" or int(os.environ.get("WORLD_SIZE", 1)) > 1: return 1
     if processes:
         if not shares(cfg, F, V, processes):
-            fit = [str(p) for p in range(1, 65) if shares(cfg, F, V, p)]
-            raise GPHMError(f"processes is {processes}, but a step of the {stage} stage has {cfg.batch} x {F} x {V} images and {cfg.landmark_batch} lessons, which {processes} cannot share equally; "
-                            f"choose {', '.join(fit[:-1])}{' or ' if fit[1:] else ''}{fit[-1]}")
+            fit = [str(p) for p in possible_processes(cfg, F, V)]
+            raise GPHMError(f"processes is {processes}, but a step of the {stage} stage has {cfg.batch} x {F} x {V} images and "
+                            f"{cfg.landmark_batch} auxiliary frames, which {processes} cannot share equally; choose "
+                            f"{', '.join(fit[:-1])}{' or ' if fit[1:] else ''}{fit[-1]}")
         return processes
     if steps*cfg.batch*F*V*image_size[0]*image_size[1] < SMALL: return 1
-    return max(p for p in range(1, (available or cores()) + 1) if cfg.batch % p == 0 and shares(cfg, F, V, p))   # parts of an item would decode its identity each
+    # parts of an item would decode its identity each
+    return max(p for p in range(1, (available or cores()) + 1) if cfg.batch % p == 0 and shares(cfg, F, V, p))
 
 # %% ../../nbs/training/together.ipynb #70c21002
 def step_times(model, frames: FrameSet, cfg: Config, count: int = 4) -> dict[str, float]: # precision -> seconds
-    "Processor time of a training step in each precision, medians over `count` steps taken in turn, on one thread and on a copy of the model."
-    stage, threads, times = "gaussian" if isinstance(model, GaussianModel) else "guiding", torch.get_num_threads(), {"no": [], "bf16": []}
+    "Processor time of a training step in each precision: medians over `count` steps in turn, on one thread and a copy of the model."
+    stage, threads, times = stage_of(model), torch.get_num_threads(), {"no": [], "bf16": []}
     model = copy.deepcopy(model).train()
-    sampler = Sampler(frames, cfg, stage, *(getattr(cfg, f"{stage}_{k}") for k in ("frames", "views")))
-    if stage == "guiding": model.start_as_sphere(cfg.seed)
+    sampler = Sampler(frames, cfg, stage.name, *stage.size(cfg)[1:])
+    stage.start(model, replace(cfg, sdf_start="sphere"), sampler, False)
     opt, objective = make_optimizer(model, cfg), Objective(model, cfg, sampler)
     torch.set_num_threads(1)
     try:
@@ -74,15 +76,18 @@ def pick_precision(model, frames: FrameSet, cfg: Config, run_dir, device="cpu") 
     return chosen
 
 # %% ../../nbs/training/together.ipynb #70c1100d
-def train_together(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", processes: int = 0, progress: bool = True, validate=None, **facts) -> Run:
-    "As `training.loop.train_stage`, in as many processes as `count_processes` says; `validate` must be one that can be pickled. The model is trained in place."
-    stage = "gaussian" if isinstance(model, GaussianModel) else "guiding"
-    P, path = count_processes(stage, cfg, frames.image_size, device, processes), resolve(run_dir)/"checkpoint.safetensors"
-    done = path.is_file() and read_checkpoint(run_dir)[2] >= getattr(cfg, f"{stage}_steps")
+def train_together(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", processes: int = 0, progress: bool = True, validate=None,
+                   **facts) -> Run:
+    """As `training.loop.train_stage`, in as many processes as `count_processes` says; the model is trained in place.
+    `validate` must be one that can be pickled."""
+    stage = stage_of(model)
+    P, path = count_processes(stage.name, cfg, frames.image_size, device, processes), resolve(run_dir)/"checkpoint.safetensors"
+    done = path.is_file() and read_checkpoint(run_dir)[2] >= stage.size(cfg)[0]
     cfg = replace(cfg, precision=pick_precision(model, frames, cfg, run_dir, device))
     if P == 1 or done: return train_stage(model, frames, cfg, run_dir, device, progress, validate, **facts)
-    log.info(f"{stage}: {P} processes of one thread each")
-    run_together("gphm.training.loop:train_stage", dict(model=model, frames=frames, cfg=cfg, run_dir=str(resolve(run_dir)), device="cpu", progress=progress, validate=validate, **facts),
+    log.info(f"{stage.name}: {P} processes of one thread each")
+    run_together("gphm.training.loop:train_stage", dict(model=model, frames=frames, cfg=cfg, run_dir=str(resolve(run_dir)), device="cpu",
+                                                        progress=progress, validate=validate, **facts),
                  P, f"train {run_dir}", progress)
     model.load_state_dict(read_checkpoint(run_dir)[0])
     model.train()
