@@ -96,8 +96,8 @@ def train_words(parser):
     option(parser, "preset", "", "smoke, laptop, prior, gpu or paper; left out: laptop on a CPU, gpu with CUDA")
     option(parser, "out", "", "folder of the run; left out: runs/gaussian-<preset>")
     shared(parser, data_dir="")
-    parser.add_argument("changes", nargs="*", metavar="name=value", help="any setting of gphm.core.config.Config, for example "
-                        "gaussian_steps=2000 batch=2")
+    parser.add_argument("changes", nargs="*", metavar="name=value", help="any setting of gphm.core.config, for example "
+                        "gaussian.steps=2000 optim.batch=2")
 
 def preprocess_words(parser):
     "gphm preprocess"

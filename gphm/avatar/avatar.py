@@ -6,13 +6,13 @@
 __all__ = ['FORMAT', 'split_gaussians', 'Baked', 'limited', 'Avatar', 'save_avatar', 'read_card', 'load_avatar', 'copy_avatar']
 
 # %% ../../nbs/avatar/avatar.ipynb #67fb63e3
-from dataclasses import asdict
 import hashlib, json
 import torch, torch.nn as nn
 from torch import Tensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from ..core.config import Config, config_from
+from ..core.config import ModelConfig
+from ..core.stored_config import model_config_from, stored, preset_of
 from ..provenance.marks import NOTICE, absolute_paths, portable
 from .shoulders import Turns
 from ..core.base import GPHMError, atomic_path, read_json, resolve, write_json
@@ -36,7 +36,7 @@ def split_gaussians(g: Gaussians) -> Gaussians: # N -> 2N
 # %% ../../nbs/avatar/avatar.ipynb #de4b80e5
 class Baked(nn.Module):
     "What an avatar is made of: the head model's networks, and its identity set free."
-    def __init__(self, cfg: Config, gaussians: int, frames: int, dyn_width: int = 64):
+    def __init__(self, cfg: ModelConfig, gaussians: int, frames: int, dyn_width: int = 64):
         super().__init__()
         self.cfg, N, W = cfg, gaussians, cfg.width
         head = HeadModel(cfg, 1, 1, torch.zeros(68, 3))
@@ -132,7 +132,7 @@ def save_avatar(folder, avatar: Avatar, **facts):
     "Write `avatar.safetensors` with its card, and `avatar.json`."
     folder = resolve(folder)
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in (avatar.state_dict() | dict(z_id=avatar.z_id)).items()}
-    card = dict(config=asdict(avatar.cfg), synthetic=NOTICE) | facts | dict(tensors=_digest(tensors))
+    card = dict(config=stored(avatar.cfg), synthetic=NOTICE) | facts | dict(tensors=_digest(tensors))
     if absolute_paths(card): raise GPHMError(f"the card of {folder.name} names {absolute_paths(card)[0]!r}; give places as `portable` writes them")
     with atomic_path(folder/"avatar.safetensors") as tmp: save_file(tensors, tmp, metadata=dict(format=FORMAT, card=json.dumps(card)))
     write_json(folder/"avatar.json", card)
@@ -160,13 +160,13 @@ def load_avatar(path, device="cpu") -> Avatar:
     "The avatar of a file or a folder, in evaluation mode; `.info` has its card."
     card, tensors = _read(path, tensors=True)
     try:
-        avatar = Avatar(config_from(card["config"]), len(tensors["X_ne"]), len(tensors["pose_delta"]))
+        avatar = Avatar(model_config_from(card["config"]), len(tensors["X_ne"]), len(tensors["pose_delta"]))
         z_id = tensors.pop("z_id", None)               # older files lack it
         if z_id is not None: avatar.z_id.copy_(z_id)
         avatar.load_state_dict(tensors)
     except (RuntimeError, KeyError, TypeError) as e:
         raise GPHMError(f"{path}: the avatar's numbers do not fit its card ({str(e).splitlines()[-1].strip()}); get it again, or make the avatar again") from None
-    avatar.info = card
+    avatar.info = dict(preset=preset_of(card)) | card
     return avatar.to(device).eval()
 
 # %% ../../nbs/avatar/avatar.ipynb #585fe56b

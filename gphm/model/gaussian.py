@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import math
 import torch, torch.nn as nn
 from torch import Tensor
-from ..core.config import Config
+from ..core.config import ModelConfig, StartConfig
 from ..geometry.camera import Camera
 from ..geometry.pose import apply_pose, quat_multiply, rest_pose, rotmat_to_quat
 from .guiding import GuidingModel, MeanMesh, Rendered, same_views
@@ -46,7 +46,7 @@ def render_gaussians(g: Gaussians, X_can: Tensor, # [F, N, 3]
 # %% ../../nbs/model/gaussian.ipynb #e62ef14c
 class GaussianPoints(HeadModel):
     "The shared head with one set of variables for each of N Gaussians; N is fixed."
-    def __init__(self, cfg: Config, subjects: int, frames: int, landmarks: Tensor, gaussians: int):
+    def __init__(self, cfg: ModelConfig, subjects: int, frames: int, landmarks: Tensor, gaussians: int):
         super().__init__(cfg, subjects, frames, landmarks)
         self.f_att = MLP(cfg.width, 8, cfg.width, cfg.layers, gain=.1)
         N = gaussians
@@ -56,10 +56,10 @@ class GaussianPoints(HeadModel):
         self.H_P = nn.Parameter(torch.zeros(68, cfg.width))    # f_mean is gone, so landmarks keep their features too
 
     @torch.no_grad()
-    def start_attributes(self):
-        "Scales from the distances to neighbours, opacity from the config."
-        self.S_0.copy_((self.cfg.scale_start*neighbour_distance(self.X_0.detach().cpu())).log()[:, None].expand(-1, 3))
-        self.A_0.fill_(math.log(self.cfg.opacity/(1 - self.cfg.opacity)))
+    def start_attributes(self, start: StartConfig):
+        "Scales from the distances to neighbours, opacity from `start`."
+        self.S_0.copy_((start.scale*neighbour_distance(self.X_0.detach().cpu())).log()[:, None].expand(-1, 3))
+        self.A_0.fill_(math.log(start.opacity/(1 - start.opacity)))
 
     def landmark_features(self) -> Tensor: return self.H_P
 
@@ -79,17 +79,17 @@ class GaussianPoints(HeadModel):
 class GaussianModel(GaussianPoints):
     "The Gaussian parametric head model."
     @classmethod
-    def from_guiding(cls, guiding: GuidingModel, cfg: Config) -> "GaussianModel":
+    def from_guiding(cls, guiding: GuidingModel, cfg: ModelConfig, start: StartConfig, seed: int = 0) -> "GaussianModel":
         "Inherit codes, landmarks, poses and networks; points start on the mean mesh (section 3.2)."
         with torch.no_grad():
             mesh, P = guiding.mean_mesh(), guiding.P_0.detach()
             X, H = [mesh.X_0.cpu()], [mesh.H_0.cpu()]
             mesh = MeanMesh(mesh.X_0.cpu(), mesh.H_0.cpu(), mesh.faces.cpu())
-            if cfg.face_points:
-                x, h = face_points(mesh, P.cpu(), cfg.face_points, cfg.far, cfg.seed)
+            if start.face_points:
+                x, h = face_points(mesh, P.cpu(), start.face_points, cfg.far, seed)
                 X.append(x); H.append(h)
-            if cfg.mouth_points:
-                x = mouth_cavity(P.cpu(), cfg.mouth_points, cfg.seed)
+            if start.mouth_points:
+                x = mouth_cavity(P.cpu(), start.mouth_points, seed)
                 X.append(x); H.append(guiding.field(x.to(P.device))[1].cpu())
             X, H = torch.cat(X), torch.cat(H)
             model = cls(cfg, *guiding.z_id.shape[:1], *guiding.pose_delta.shape[:1], P, len(X))
@@ -98,17 +98,17 @@ class GaussianModel(GaussianPoints):
             assert not unexpected and all(k.split(".")[0] in {"f_att", "X_0", "H_0", "S_0", "Q_0", "A_0", "H_P"} for k in missing)
             model.X_0.copy_(X); model.H_0.copy_(H)
             model.H_P.copy_(guiding.landmark_features().cpu())
-            model.start_attributes()
+            model.start_attributes(start)
         return model
 
     @classmethod
-    def from_points(cls, cfg: Config, subjects: int, frames: int, landmarks: Tensor, # [68, 3] canonical
+    def from_points(cls, cfg: ModelConfig, start: StartConfig, subjects: int, frames: int, landmarks: Tensor, # [68, 3] canonical
                     X_0: Tensor # [N, 3] canonical
                    ) -> "GaussianModel":
         "Start from given points and nothing else: features are zero, networks are fresh (section 4.2, the other row of Table I)."
         model = cls(cfg, subjects, frames, landmarks, len(X_0))
         with torch.no_grad(): model.X_0.copy_(X_0)
-        model.start_attributes()
+        model.start_attributes(start)
         return model
 
     def gaussians(self, z_id: Tensor) -> Gaussians: # [id_dim]

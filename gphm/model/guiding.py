@@ -11,7 +11,7 @@ import torch, torch.nn as nn, torch.nn.functional as F
 from torch import Tensor
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from tqdm.auto import tqdm
-from ..core.config import Config
+from ..core.config import ModelConfig
 from ..core.base import GPHMError, rng
 from ..geometry.pose import apply_pose
 from .dmtet import TetGrid, crossings
@@ -44,7 +44,7 @@ def same_views(x: Tensor, views: int) -> Tensor:
 # %% ../../nbs/model/guiding.ipynb #d13b7353
 class MeanField(HeadModel):
     "f_mean on a tetrahedral grid, and the shared head."
-    def __init__(self, cfg: Config, subjects: int, frames: int, landmarks: Tensor):
+    def __init__(self, cfg: ModelConfig, subjects: int, frames: int, landmarks: Tensor):
         super().__init__(cfg, subjects, frames, landmarks)
         self.f_mean = MLP(3 + 6*cfg.pos_freq, 1 + cfg.width, cfg.width, cfg.layers)
         with torch.no_grad():     # a smooth start: the k-th octave enters with 2^-k of its weight
@@ -61,29 +61,29 @@ class MeanField(HeadModel):
             y = self.f_mean(x)
             return y[:, 0], y[:, 1:] if self.lift is None else y[:, 1:] + self.lift(x)
 
-    def start_as_sphere(self, seed: int = 0, radius: float = .5, progress: bool = False) -> float:
-        "Teach f_mean the SDF of a sphere round the head (`sphere_steps` steps); returns the mean error left."
+    def start_as_sphere(self, seed: int = 0, radius: float = .5, progress: bool = False, steps: int = 300) -> float:
+        "Teach f_mean the SDF of a sphere round the head; returns the mean error left."
         extent, center = self.grid.extent, torch.tensor(self.grid.center, device=self.sdf.device)
         def some(numbers):
             x = torch.as_tensor(numbers.uniform(-1, 1, (4096, 3)), dtype=torch.float32, device=center.device)*extent + center
             return x, x.norm(dim=1) - radius
-        return self._learn_sdf(some, seed, "SDF to a sphere", progress)
+        return self._learn_sdf(some, steps, seed, "SDF to a sphere", progress)
 
     def start_as_hull(self, share: Tensor, # [cells + 1]^3 flat: how often a grid point lies inside (training.batches.mean_hull)
-                      seed: int = 0, progress: bool = False) -> float:
+                      seed: int = 0, progress: bool = False, steps: int = 300) -> float:
         "Teach f_mean the signed distance to where `share` crosses a half; returns the mean error left."
         n, size = self.grid.cells + 1, 2*self.grid.extent/self.grid.cells
         inside = gaussian_filter(share.reshape(n, n, n).cpu().numpy(), .7) > .5
-        if not inside.any() or inside.all(): raise GPHMError("the masks carve no shape out of the grid's box; set sdf_start to 'sphere', or look at the masks and cameras of the capture")
+        if not inside.any() or inside.all(): raise GPHMError("the masks carve no shape out of the grid's box; set guiding.sdf_start to 'sphere', or look at the masks and cameras of the capture")
         target = torch.as_tensor(size*gaussian_filter(distance_transform_edt(~inside) - distance_transform_edt(inside), .7), dtype=torch.float32).flatten()
         def some(numbers):
             index = torch.as_tensor(numbers.integers(0, self.grid.count, 4096))
             return self.grid.points(index).to(self.sdf.device), target[index].to(self.sdf.device)
-        return self._learn_sdf(some, seed, "SDF to the hull", progress)
+        return self._learn_sdf(some, steps, seed, "SDF to the hull", progress)
 
-    def _learn_sdf(self, some, seed, desc, progress) -> float:
+    def _learn_sdf(self, some, steps, seed, desc, progress) -> float:
         opt, numbers = torch.optim.Adam(self.f_mean.parameters(), 2e-3), rng(seed, "sphere")
-        for _ in tqdm(range(self.cfg.sphere_steps), desc, disable=not progress):
+        for _ in tqdm(range(steps), desc, disable=not progress):
             x, distance = some(numbers)
             loss = F.l1_loss(self.field(x)[0], distance)
             opt.zero_grad(); loss.backward(); opt.step()
@@ -103,13 +103,13 @@ class GuidingModel(MeanField):
     def mean_mesh(self) -> MeanMesh:
         "The mean mesh, with gradients to f_mean; updates the known SDF at the surface."
         edges, _ = self.grid.surface_edges(self.sdf)
-        if len(edges) == 0: raise GPHMError("the mean surface vanished; lower guiding_lr, or raise sphere_steps")
+        if len(edges) == 0: raise GPHMError("the mean surface vanished; lower guiding.lr, or raise guiding.sdf_steps")
         index, where = torch.unique(edges, return_inverse=True)
         s, h = self.field(self.grid.points(index))
         # The step before may have moved the surface: look again with the new values.
         self.sdf[index] = s.detach()
         edges, faces = self.grid.surface_edges(self.sdf)
-        if len(edges) == 0: raise GPHMError("the mean surface vanished; lower guiding_lr, or raise sphere_steps")
+        if len(edges) == 0: raise GPHMError("the mean surface vanished; lower guiding.lr, or raise guiding.sdf_steps")
         known = torch.full((self.grid.count,), -1, dtype=torch.long, device=index.device)
         known[index] = torch.arange(len(index), device=index.device)
         fresh = torch.unique(edges[known[edges] < 0])

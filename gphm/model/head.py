@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import math
 import roma, torch, torch.nn as nn
 from torch import Tensor
-from ..core.config import Config
+from ..core.config import ModelConfig
 from .networks import MLP, Encoder, Motion, Refine
 
 # %% ../../nbs/model/head.ipynb #dce9ae06
@@ -31,7 +31,7 @@ class Codes:
 
 class HeadNetworks(nn.Module):
     "Networks, identity codes, landmarks and pose corrections that both stages share: what a head is while it rests."
-    def __init__(self, cfg: Config, subjects: int, frames: int,
+    def __init__(self, cfg: ModelConfig, subjects: int, frames: int,
                  landmarks: Tensor, # [68, 3] mean canonical landmarks of the data
                 ):
         super().__init__()
@@ -43,7 +43,7 @@ class HeadNetworks(nn.Module):
         self.f_col = MLP(W, cfg.channels, W, cfg.layers, gain=.3)
         self.E_exp = Encoder(cfg.exp_dim, cfg.encoder_width, cfg.face_size, cfg.normalize_faces)
         self.E_non = Encoder(cfg.non_dim, cfg.encoder_width, cfg.face_size, cfg.normalize_faces)
-        self.face_head = nn.Linear(cfg.exp_dim, 68*3) if cfg.motion_teacher else None     # for the teacher alone (training.stage)
+        self.face_head = nn.Linear(cfg.exp_dim, 68*3) if cfg.face_head else None     # for training.auxiliary alone
         self.refine = Refine(cfg.channels, cfg.refine_width, cfg.refine_residual)
         self.z_id = nn.Parameter(torch.randn(subjects, cfg.id_dim)*.1/math.sqrt(cfg.id_dim))   # as NPHM
         self.P_0 = nn.Parameter(landmarks.clone().float())

@@ -23,21 +23,21 @@ from .optim import rate_factor
 
 # %% ../../nbs/training/auxiliary.ipynb #1cba9ab7
 def expression_lesson(model, cfg: Config, sampler: Sampler, b: Lesson, codes: Codes, step: int) -> dict[str, Tensor]:
-    "Face image -> code -> 68 points (eq. 15), and with `motion_teacher`, in stage 2, the motion of those and of Gaussians around them."
+    "Face image -> code -> 68 points (eq. 15), and with `auxiliary.motion`, in stage 2, the motion of those and of Gaussians around them."
     z = model.z_id.index_select(0, b.subject)
-    moves, terms = cfg.motion_teacher and isinstance(model, GaussianModel), {}
+    moves, terms = cfg.auxiliary.motion and isinstance(model, GaussianModel), {}
     if moves:
-        terms["read"] = 3*cfg.motion_teacher*read_lesson(model, codes.exp, b.motion)
+        terms["read"] = 3*cfg.auxiliary.motion*read_lesson(model, codes.exp, b.motion)
         codes = Codes(codes.exp.detach(), codes.non)
     P_ne, P = model.expressive(codes, z, model.P_0, model.landmark_features())
-    terms["teach"] = cfg.landmark*landmark_loss(P, b.landmarks)
+    terms["teach"] = cfg.losses.landmark*landmark_loss(P, b.landmarks)
     if not moves: return terms
     motion = b.motion*sampler.sigma[:, None]
-    terms["move"] = cfg.motion_teacher*motion_loss(P - P_ne, motion, sampler.sigma)
+    terms["move"] = cfg.auxiliary.motion*motion_loss(P - P_ne, motion, sampler.sigma)
     X_0, H_0 = model.points_near_landmarks(rng(cfg.seed, "near", step), 96)
     if len(X_0):
         X_ne, X = model.expressive(codes, z, X_0, H_0)
-        terms["near"] = cfg.motion_teacher*motion_loss(X - X_ne, *spread_motion(X_0, model.P_0.detach(), motion, sampler.sigma))
+        terms["near"] = cfg.auxiliary.motion*motion_loss(X - X_ne, *spread_motion(X_0, model.P_0.detach(), motion, sampler.sigma))
     return terms
 
 def read_lesson(model, exp: Tensor, motion: Tensor) -> Tensor: # [B, exp_dim], [B, 68, 3] in its usual sizes -> []
@@ -50,19 +50,19 @@ def shoulder_lesson(model, cfg: Config, b: Lesson, codes: Codes, step: int) -> d
     if len(X_0) == 0: return {}
     X_ne, X = model.still(codes, model.z_id.index_select(0, b.subject), X_0, H_0)
     A, t = b.rest
-    return dict(still=cfg.shoulder*(X - (X_ne.detach() @ A.mT + t[:, None])).norm(dim=-1).mean())
+    return dict(still=cfg.auxiliary.shoulder*(X - (X_ne.detach() @ A.mT + t[:, None])).norm(dim=-1).mean())
 
 def teacher_losses(model, cfg: Config, sampler: Sampler, step: int, count: int = 0, share: tuple = (0, 1)) -> dict[str, Tensor]:
     "The lessons of a step, on further frames of all identities; `share` is (process, processes)."
-    b = sampler.draw_lesson(step, count or cfg.landmark_batch, share)
+    b = sampler.draw_lesson(step, count or cfg.auxiliary.batch, share)
     codes = model.encode(b.face, b.nonface)
     terms = expression_lesson(model, cfg, sampler, b, codes, step)
-    return terms | shoulder_lesson(model, cfg, b, codes, step) if cfg.shoulder else terms
+    return terms | shoulder_lesson(model, cfg, b, codes, step) if cfg.auxiliary.shoulder else terms
 
 # %% ../../nbs/training/auxiliary.ipynb #c9b1750d
 def share_of(cfg: Config, team) -> tuple: # (process, processes)
     "Which part of each lesson this process takes; all of it where a lesson cannot be shared equally. `team` is accelerate's `Accelerator`, or None."
-    return (team.process_index, team.num_processes) if team and cfg.teacher_batch % team.num_processes == 0 else (0, 1)
+    return (team.process_index, team.num_processes) if team and cfg.auxiliary.warmup_batch % team.num_processes == 0 else (0, 1)
 
 def average_gradients(team, params: list):
     "Means over processes, in one message."
@@ -89,12 +89,12 @@ def parameters_of(model, *names: str) -> list:
     return [p for part in parts if part is not None for p in (part.parameters() if isinstance(part, torch.nn.Module) else [part])]
 
 def teach_encoders(model: HeadModel, cfg: Config, sampler: Sampler, progress: bool = True, team=None) -> dict[str, float]:
-    "`teacher_steps` of the lessons for codes, encoders, f_inj, f_id, f_exp and f_non; returns the means of the last losses."
+    "`auxiliary.warmup_steps` of the lessons for codes, encoders, f_inj, f_id, f_exp and f_non; returns the means of the last losses."
     def lessons(step):                                    # negative steps: other draws than the stage's own
         model.clamp_codes()
-        return teacher_losses(model, cfg, sampler, -1 - step, cfg.teacher_batch, share_of(cfg, team))
+        return teacher_losses(model, cfg, sampler, -1 - step, cfg.auxiliary.warmup_batch, share_of(cfg, team))
     taught = parameters_of(model, "z_id", "E_exp", "E_non", "f_inj", "f_id", "f_exp", "f_non", "lift")
-    out = learn([dict(params=taught, lr=cfg.teacher_lr)], cfg.teacher_steps, cfg, lessons, "teacher", progress, team)
+    out = learn([dict(params=taught, lr=cfg.auxiliary.lr)], cfg.auxiliary.warmup_steps, cfg, lessons, "teacher", progress, team)
     model.clamp_codes()
     return out
 
@@ -107,22 +107,22 @@ def teach_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progres
     "Reading for E_exp, then `handover_steps` for the networks that move Gaussians and for their features, with the encoders and the heads' look as they are."
     i, n = share_of(cfg, team)
     def reading(step):
-        b = sampler.draw_lesson(-1 - cfg.handover_steps - step, cfg.teacher_batch)
-        if cfg.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step)))))
-        return dict(read=3*cfg.motion_teacher*read_lesson(model, model.E_exp(b.face[i::n]), b.motion[i::n]))
-    learn([dict(params=parameters_of(model, "E_exp", "face_head"), lr=cfg.teacher_lr)], cfg.reading_steps, cfg, reading, "reading faces", progress, team)
+        b = sampler.draw_lesson(-1 - cfg.auxiliary.handover_steps - step, cfg.auxiliary.warmup_batch)
+        if cfg.data.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step)))))
+        return dict(read=3*cfg.auxiliary.motion*read_lesson(model, model.E_exp(b.face[i::n]), b.motion[i::n]))
+    learn([dict(params=parameters_of(model, "E_exp", "face_head"), lr=cfg.auxiliary.lr)], cfg.auxiliary.encoder_steps, cfg, reading, "reading faces", progress, team)
     before = copy.deepcopy(model).requires_grad_(False)
     def keep(step):
         numbers = rng(cfg.seed, "keep", step)
         subject, rows = int(numbers.integers(len(model.z_id))), torch.as_tensor(numbers.integers(0, len(model.X_0), 1024), device=model.X_0.device)
         return (look(model, subject, rows) - look(before, subject, rows)).abs().mean()
     def lessons(step):
-        b = sampler.draw_lesson(-1 - step, cfg.teacher_batch, *([(i, n)] if n > 1 else []))
+        b = sampler.draw_lesson(-1 - step, cfg.auxiliary.warmup_batch, *([(i, n)] if n > 1 else []))
         with torch.no_grad(): codes = model.encode(b.face, b.nonface)
         terms = expression_lesson(model, cfg, sampler, b, codes, step)
         del terms["read"]                                     # the encoder rests
         for k in {"move", "near"} & set(terms): terms[k] = 3*terms[k]      # no images to outweigh here
-        if cfg.shoulder: terms |= shoulder_lesson(model, cfg, b, codes, step)
+        if cfg.auxiliary.shoulder: terms |= shoulder_lesson(model, cfg, b, codes, step)
         return terms | dict(keep=keep(step))
     taught = parameters_of(model, "f_inj", "f_id", "f_exp", "f_non", "f_col", "f_att", "H_P", "H_0")
-    return learn([dict(params=taught, lr=2*cfg.teacher_lr)], cfg.handover_steps, cfg, lessons, "hand-over", progress, team)
+    return learn([dict(params=taught, lr=2*cfg.auxiliary.lr)], cfg.auxiliary.handover_steps, cfg, lessons, "hand-over", progress, team)

@@ -162,12 +162,12 @@ class Sampler:
         "A face image and a non-face image for each row."
         d, face, non = self.data, [], []
         for n in rows:
-            if self.cfg.use_conditions and self.counts[n] and numbers.random() < .5: face.append(d.conditions[n, numbers.integers(self.counts[n])])
+            if self.cfg.data.use_conditions and self.counts[n] and numbers.random() < .5: face.append(d.conditions[n, numbers.integers(self.counts[n])])
             else: face.append(d.face_images[n, numbers.choice(np.flatnonzero(self.visible[n]))])
             view = numbers.choice(np.flatnonzero(self.visible[n])) if numbers.random() < .5 else self.reference[n]
             non.append(d.nonface_images[n, view])
         faces = unit(torch.stack(face))
-        return changed(faces, numbers, self.cfg.augment) if self.cfg.augment else faces, unit(torch.stack(non))
+        return changed(faces, numbers, self.cfg.data.augment) if self.cfg.data.augment else faces, unit(torch.stack(non))
 
     def draw(self, step: int, item: int = 0, subject: int | None = None) -> Batch:
         "The batch of a step, of any subject or of one."

@@ -37,7 +37,7 @@ def moved_heads(model: GaussianModel, exp: Tensor, # [B, exp_dim]
 # %% ../../nbs/training/encoder_pretraining.ipynb #81496e38
 def read_on(model: GaussianModel, cfg: Config, frames: FrameSet, faces: Faces, steps: int, progress: bool = True) -> dict[str, float]:
     "`steps` more for E_exp, in place, half of each batch from `faces`; returns the means of the last losses."
-    sampler, half = Sampler(frames, cfg, "reading", 1, 1), cfg.teacher_batch
+    sampler, half = Sampler(frames, cfg, "reading", 1, 1), cfg.auxiliary.warmup_batch
     faces, heads = faces.to(model.z_id.device), len(model.z_id)
     motion = faces.motion + rest_offset(sampler)
     def lesson(step):
@@ -45,7 +45,7 @@ def read_on(model: GaussianModel, cfg: Config, frames: FrameSet, faces: Faces, s
         own = sampler.draw_lesson(step, half)
         rows = torch.as_tensor(numbers.integers(len(faces), size=half), device=motion.device)
         other = scaled(unit(faces.images[rows]), own.face.shape[1])
-        images = torch.cat([own.face, changed(other, numbers, cfg.face_augment) if cfg.face_augment else other])
+        images = torch.cat([own.face, changed(other, numbers, cfg.encoder.augment) if cfg.encoder.augment else other])
         truth = torch.cat([own.motion*sampler.sigma[:, None], motion[rows]])
         images, truth = mirrored(images, truth, numbers)
         exp = model.E_exp(images)
@@ -54,6 +54,6 @@ def read_on(model: GaussianModel, cfg: Config, frames: FrameSet, faces: Faces, s
     free = parameters_of(model, "E_exp", "face_head")
     for p in model.parameters(): p.requires_grad_(False)
     for p in free: p.requires_grad_(True)
-    try: return learn([dict(params=free, lr=cfg.teacher_lr/2)], steps, cfg, lesson, "reading on", progress)
+    try: return learn([dict(params=free, lr=cfg.auxiliary.lr/2)], steps, cfg, lesson, "reading on", progress)
     finally:
         for p in model.parameters(): p.requires_grad_(True)

@@ -7,11 +7,10 @@ __all__ = ['STARTS', 'show_as', 'picture_loss', 'nearest_code', 'fit_codes', 'wi
 
 # %% ../../nbs/training/identity_fit.ipynb #5a4db93b
 import copy
-from dataclasses import replace
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
-from ..core.config import Config
+from ..core.config import Config, override
 from ..core.base import GPHMError, rng
 from ..capture.frames import FrameSet
 from ..model.perceptual import Lpips
@@ -27,9 +26,9 @@ def show_as(model, z_id: Tensor, batch, **options):
 
 def picture_loss(out, batch, cfg: Config, lpips: Lpips | None = None) -> Tensor:
     "L_hr, L_lr and, every `vgg_every` steps and so many times, L_vgg (eq. 20)."
-    w = pixel_weights(batch.boxes, batch.visible, batch.images.shape[2:4], cfg.face_weight)
+    w = pixel_weights(batch.boxes, batch.visible, batch.images.shape[2:4], cfg.losses.face_weight)
     loss = photometric(out.image, batch.images, w) + photometric(out.features[..., :3], batch.images, w)
-    return loss if lpips is None else loss + cfg.vgg*cfg.vgg_every*perceptual_term(lpips, out, batch, cfg)
+    return loss if lpips is None else loss + cfg.losses.vgg*cfg.losses.vgg_every*perceptual_term(lpips, out, batch, cfg)
 
 @torch.no_grad()
 def nearest_code(model, batches: list, cfg: Config) -> Tensor: # [id_dim]
@@ -42,23 +41,24 @@ STARTS = ("nearest", "random")
 def fit_codes(model, data: FrameSet, steps: int = 100, lr: float = 3e-2, frames: int = 2, views: int = 4,
               start: str = "nearest", # or "random", the paper's
               seed: int = 0, progress: bool = True,
-              **losses,               # weights of the loss in place of the model's: vgg, vgg_every, vgg_size, face_weight
+              cfg: Config = Config(), # weights of the losses, and whether condition images drive
+              **losses,               # in place of its: vgg, vgg_every, vgg_size, face_weight
              ) -> tuple[Tensor, list]: # [S, id_dim], S lists of losses
     "A code for each subject of `data`, with all networks fixed; and the course of the loss."
     if start not in STARTS: raise GPHMError(f"start is {start!r}; one of {', '.join(STARTS)} was expected")
-    cfg = replace(model.cfg, seed=seed, augment=0., **losses)
+    cfg = override(cfg, {"data.augment": 0.}, seed=seed, **losses)
     sampler, device = Sampler(data, cfg, "fit", frames, min(views, data.images.shape[1])), model.z_id.device
     frozen = [p for p in model.parameters() if p.requires_grad]
     for p in frozen: p.requires_grad_(False)
-    lpips, found, courses = (Lpips("vgg").to(device) if cfg.vgg and steps else None), [], []
+    lpips, found, courses = (Lpips("vgg").to(device) if cfg.losses.vgg and steps else None), [], []
     for s, name in enumerate(data.subject_names):
-        if start == "random": z = torch.as_tensor(rng(seed, "fit", name).normal(size=cfg.id_dim)*.1/cfg.id_dim**.5, dtype=torch.float32, device=device)
+        if start == "random": z = torch.as_tensor(rng(seed, "fit", name).normal(size=model.cfg.id_dim)*.1/model.cfg.id_dim**.5, dtype=torch.float32, device=device)
         else: z = nearest_code(model, [sampler.draw(-1 - k, subject=s) for k in range(2)], cfg)
         z.requires_grad_()
         opt, course = torch.optim.Adam([z], lr), []
         for step in tqdm(range(steps), f"z_id of {name}", disable=not progress):
             batch = sampler.draw(step, subject=s)
-            loss = picture_loss(show_as(model, z, batch), batch, cfg, lpips if step % cfg.vgg_every == 0 else None)
+            loss = picture_loss(show_as(model, z, batch), batch, cfg, lpips if step % cfg.losses.vgg_every == 0 else None)
             opt.zero_grad(); loss.backward()
             for g in opt.param_groups: g["lr"] = lr*max(.05, 1 - step/steps)
             opt.step()
@@ -85,7 +85,7 @@ def made_up(seed=0, size=48):
     from gphm.geometry.pose import rest_pose
     from gphm.model.gaussian import GaussianModel
     seed_everything(seed)
-    model = GaussianModel(make_config("smoke", vgg=0., face_weight=1.), 2, 1, .2*torch.randn(68, 3), gaussians=400)
+    model = GaussianModel(make_config("smoke", vgg=0., face_weight=1.).model, 2, 1, .2*torch.randn(68, 3), gaussians=400)
     with torch.no_grad():
         model.X_0.copy_(.3*torch.nn.functional.normalize(torch.randn(400, 3), dim=1)); model.H_0.normal_(); model.S_0.fill_(-3.); model.A_0.fill_(2.)
         model.z_id.copy_(torch.nn.functional.normalize(torch.randn(2, model.cfg.id_dim), dim=1)*.3)

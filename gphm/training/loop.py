@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np, torch
 from PIL import Image
 from tqdm.auto import tqdm
-from ..core.config import Config
+from ..core.config import Config, override
 from ..core.base import GPHMError, Run, log, write_json
 from ..capture.frames import FrameSet
 from ..model.gaussian import GaussianModel
@@ -92,21 +92,21 @@ def resume(model, opt, cfg: Config, run: Run, stage: str, steps: int, **facts) -
 def prepare_first(model, cfg: Config, sampler: Sampler, stage: str, progress: bool, team=None):
     "What precedes a stage's first step: a sphere, and lessons."
     if stage == "guiding":
-        if cfg.sdf_start == "hull": model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress)
-        elif cfg.sdf_start == "sphere": model.start_as_sphere(cfg.seed, progress=progress)
-        else: raise GPHMError(f"sdf_start is {cfg.sdf_start!r}; 'sphere' or 'hull' was expected")
+        if cfg.guiding.sdf_start == "hull": model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress, cfg.guiding.sdf_steps)
+        elif cfg.guiding.sdf_start == "sphere": model.start_as_sphere(cfg.seed, progress=progress, steps=cfg.guiding.sdf_steps)
+        else: raise GPHMError(f"sdf_start is {cfg.guiding.sdf_start!r}; 'sphere' or 'hull' was expected")
     lessons = []
-    if cfg.teacher_steps and (stage == "guiding" or cfg.init != "guiding"): lessons.append((teach_encoders, replace(cfg, motion_teacher=0.)))
-    if stage == "gaussian" and cfg.motion_teacher and cfg.handover_steps: lessons.append((teach_gaussians, cfg))
+    if cfg.auxiliary.warmup_steps and (stage == "guiding" or cfg.start.init != "guiding"): lessons.append((teach_encoders, override(cfg, {"auxiliary.motion": 0.})))
+    if stage == "gaussian" and cfg.auxiliary.motion and cfg.auxiliary.handover_steps: lessons.append((teach_gaussians, cfg))
     for teach, how in lessons: log.info("lessons: " + ", ".join(f"{k} {v:.4f}" for k, v in teach(model, how, sampler, progress, team).items()))
 
 # %% ../../nbs/training/loop.ipynb #4ecf81d3
 def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, validate=None, **facts) -> Run:
     """Train `model` in place (either stage) and return its run; resumes from `run_dir`, and does nothing if it is complete. `validate(model)` gives numbers to log every
-    `cfg.validate_every` steps. `facts` are stored in config.json and must agree on resumption. Under `accelerate launch`, call it in every process."""
+    `cfg.run.validate_every` steps. `facts` are stored in config.json and must agree on resumption. Under `accelerate launch`, call it in every process."""
     stage = "gaussian" if isinstance(model, GaussianModel) else "guiding"
-    steps, F, V = (getattr(cfg, f"{stage}_{k}") for k in ("steps", "frames", "views"))
-    run, team = Run(run_dir), make_team(device, cfg.precision)
+    steps, F, V = (getattr(getattr(cfg, stage), k) for k in ("steps", "frames", "views"))
+    run, team = Run(run_dir), make_team(device, cfg.run.precision)
     if torch.device(device).type == "cpu": keep_memory()
     main = team is None or team.is_main_process
     model.to(device)
@@ -118,16 +118,16 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
     watch = Watch(run, first) if main else None
     start = time.perf_counter() - before
     if first == 0: prepare_first(model, cfg, sampler, stage, progress and main, team if team and team.num_processes > 1 else None)
-    lpips = Lpips("vgg").to(device) if stage == "gaussian" and cfg.vgg and cfg.vgg_size != -1 else None
+    lpips = Lpips("vgg").to(device) if stage == "gaussian" and cfg.losses.vgg and cfg.losses.vgg_size != -1 else None
     rank, processes = (team.process_index, team.num_processes) if team else (0, 1)
-    if main: write_json(run.dir/"machine.json", dict(processes=processes, threads=torch.get_num_threads(), precision=cfg.precision))
+    if main: write_json(run.dir/"machine.json", dict(processes=processes, threads=torch.get_num_threads(), precision=cfg.run.precision))
     model.train()
-    objective = Objective(model, cfg, Ahead(sampler, range(rank, cfg.batch, processes), cfg.prefetch, steps), lpips, rank, processes)
+    objective = Objective(model, cfg, Ahead(sampler, range(rank, cfg.optim.batch, processes), cfg.run.prefetch, steps), lpips, rank, processes)
     if team: objective = team.prepare_model(objective)
-    refine_step = int(cfg.refine_from*steps)
+    refine_step = int(cfg.optim.refine_from*steps)
     bar = tqdm(range(first, steps), f"{stage} stage", initial=first, total=steps, disable=not (progress and main))
     for step in bar:
-        if stage == "guiding" and step % cfg.sdf_refresh == 0: model.refresh()
+        if stage == "guiding" and step % cfg.guiding.sdf_refresh == 0: model.refresh()
         refine, done = step >= refine_step, step + 1
         total, terms = training_step(objective, opt, step, steps, refine, team)
         if not math.isfinite(total):
@@ -137,9 +137,9 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
         if step % 10 == 0 or done <= 10 or done == steps:
             watch.log(done, loss=total, seconds=round(time.perf_counter() - start, 2), **terms)
             bar.set_postfix(loss=f"{total:.3f}", refresh=False)
-        if done % cfg.save_every == 0 and done < steps: save_checkpoint(run.dir, model, done, time.perf_counter() - start, opt)
+        if done % cfg.run.save_every == 0 and done < steps: save_checkpoint(run.dir, model, done, time.perf_counter() - start, opt)
         if done % max(1, steps//8) == 0: watch.sample(model, sampler, done, refine)
-        if validate and cfg.validate_every and (done % cfg.validate_every == 0 or done == steps): watch.log(done, **validate(model))
+        if validate and cfg.run.validate_every and (done % cfg.run.validate_every == 0 or done == steps): watch.log(done, **validate(model))
     if main:
         save_checkpoint(run.dir, model, steps, time.perf_counter() - start)
         watch.close()

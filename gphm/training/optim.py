@@ -17,18 +17,19 @@ from ..model.networks import MLP
 def parameter_groups(model, cfg: Config) -> list[dict]:
     "Adam's groups for a stage: networks, codes, landmarks, poses, and the Gaussians' variables."
     gaussian = isinstance(model, GaussianModel)
-    special = {"z_id": cfg.gaussian_code_lr if gaussian else cfg.guiding_code_lr, "P_0": cfg.landmark_lr, "pose_delta": cfg.pose_lr}
-    if gaussian: special |= {"X_0": cfg.mean_lr, "H_0": cfg.feature_lr, "H_P": cfg.feature_lr, "S_0": cfg.scale_lr, "Q_0": cfg.quat_lr, "A_0": cfg.opacity_lr}
+    special = {"z_id": cfg.gaussian.code_lr if gaussian else cfg.guiding.code_lr,
+               "P_0": cfg.optim.landmark_lr, "pose_delta": cfg.optim.pose_lr}
+    if gaussian: special |= {"X_0": cfg.gaussian.mean_lr, "H_0": cfg.gaussian.feature_lr, "H_P": cfg.gaussian.feature_lr, "S_0": cfg.gaussian.scale_lr, "Q_0": cfg.gaussian.quat_lr, "A_0": cfg.gaussian.opacity_lr}
     nets = [p for n, p in model.named_parameters() if n not in special]
-    groups = [dict(params=nets, lr=cfg.gaussian_lr if gaussian else cfg.guiding_lr, name="networks")]
+    groups = [dict(params=nets, lr=cfg.gaussian.lr if gaussian else cfg.guiding.lr, name="networks")]
     groups += [dict(params=[getattr(model, n)], lr=lr, name=n) for n, lr in special.items()]
     for g in groups: g["start"] = g["lr"]
     return groups
 
 def rate_factor(step: int, steps: int, cfg: Config) -> float:
     "Linear warm-up, then a cosine from 1 to `decay`."
-    warm = min(1., (step + 1)/cfg.warmup) if cfg.warmup else 1.
-    return warm*(cfg.decay + (1 - cfg.decay)*.5*(1 + math.cos(math.pi*step/steps)))
+    warm = min(1., (step + 1)/cfg.optim.warmup) if cfg.optim.warmup else 1.
+    return warm*(cfg.optim.decay + (1 - cfg.optim.decay)*.5*(1 + math.cos(math.pi*step/steps)))
 
 # %% ../../nbs/training/optim.ipynb #345f5e4f
 def orthogonal(G: Tensor, steps: int = 5) -> Tensor: # [B, m, n] -> [B, m, n]
@@ -68,9 +69,9 @@ class Optimizers:
     def step(self): [o.step() for o in self.parts]
 
 def make_optimizer(model, cfg: Config) -> Optimizers:
-    "Adam for all variables, or, with `cfg.muon`, Muon for the MLPs' hidden matrices and Adam for the rest."
+    "Adam for all variables, or, with `cfg.optim.muon`, Muon for the MLPs' hidden matrices and Adam for the rest."
     groups = parameter_groups(model, cfg)
-    rate = cfg.muon*(cfg.gaussian_lr if isinstance(model, GaussianModel) else cfg.guiding_lr)
+    rate = cfg.optim.muon*(cfg.gaussian.lr if isinstance(model, GaussianModel) else cfg.guiding.lr)
     matrices = hidden_matrices(model) if rate else []
     own = {id(p) for p in matrices}
     groups[0]["params"] = [p for p in groups[0]["params"] if id(p) not in own]

@@ -9,11 +9,11 @@ __all__ = ['prepare_heads', 'open_splits', 'open_split', 'Validation', 'make_val
            'show_points']
 
 # %% ../../nbs/training/recipe.ipynb #f477d91a
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np, torch
 from PIL import Image
-from ..core.config import Config
+from ..core.config import Config, override
 from ..core.base import GPHMError, Run, log, read_json, resolve, run_facts, write_json
 from ..core.viz import picture_grid
 from ..synth.shape.basis import PARTS, HeadBasis
@@ -39,22 +39,22 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
     "Open a capture, or make the preset's synthetic heads there."
     root = resolve(data_dir)
     if not (root/"dataset.json").is_file():
-        write_heads(root, cfg.subjects, cfg.expressions, cfg.views, cfg.test_views, cfg.image_size, cfg.conditions, cfg.seed, progress=progress,
-                    test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions, lenders=cfg.lenders,
-                    expressions_from=cfg.expressions_from, wear=cfg.wear, variety=cfg.variety, surface=cfg.surface)
+        write_heads(root, cfg.data.subjects, cfg.data.expressions, cfg.data.views, cfg.data.test_views, cfg.data.image_size, cfg.data.conditions, cfg.seed, progress=progress,
+                    test_subjects=cfg.data.test_subjects, test_expressions=cfg.data.test_expressions, lenders=cfg.data.donors,
+                    expressions_from=cfg.data.expressions_from, wear=cfg.data.wear, variety=cfg.data.variety, surface=cfg.data.surface)
     return open_captures(root)
 
 def open_splits(captures: Captures, cfg: Config, device="cpu") -> tuple[FrameSet, FrameSet]:
     "The training and the held-out part of a capture, in memory."
     for name in ("train", "test"):
         if name not in captures.splits: raise GPHMError(f"{captures.root}/dataset.json has no split {name!r}; splits train and test with their cameras were expected")
-    splits = [load_frames(captures, **captures.splits[n], face_size=cfg.face_size, nonface_size=cfg.face_size) for n in ("train", "test")]
+    splits = [load_frames(captures, **captures.splits[n], face_size=cfg.model.face_size, nonface_size=cfg.model.face_size) for n in ("train", "test")]
     return tuple(s.to(device) for s in splits)
 
 def open_split(captures: Captures, name: str, cfg: Config, device="cpu", **names) -> FrameSet | None:
     "A further split of a capture, in memory; None if it has no such split."
     if name not in captures.splits: return None
-    return load_frames(captures, **(captures.splits[name] | names), face_size=cfg.face_size, nonface_size=cfg.face_size).to(device)
+    return load_frames(captures, **(captures.splits[name] | names), face_size=cfg.model.face_size, nonface_size=cfg.model.face_size).to(device)
 
 # %% ../../nbs/training/recipe.ipynb #16375330
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Validation:
 
 def make_validation(captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", images: int = 12) -> Validation | None:
     "What `train_stage` asks now and then: PSNR on a few held-out cameras and unseen expressions."
-    if not cfg.validate_every: return None
+    if not cfg.run.validate_every: return None
     sets = dict(cameras=held_out(train, test, images))
     new = open_split(captures, "test_expressions", cfg, device)
     if new is not None and new.subject_names == train.subject_names: sets["expressions"] = held_out(new, new, images)
@@ -81,22 +81,22 @@ def score_unseen(model, captures: Captures, cfg: Config, device="cpu", steps: in
     if "test_subjects" not in captures.splits or not isinstance(model, GaussianModel): return {}, {}
     people = captures.splits["test_subjects"]["subjects"]
     seen, hidden = (open_split(captures, name, cfg, device, subjects=people) for name in ("train", "test"))
-    z, _ = fit_codes(model, seen, steps)
-    return evaluate_heads(with_people(model, z, len(seen)), seen, hidden, cfg.test_images, name="test_subjects")
+    z, _ = fit_codes(model, seen, steps, cfg=cfg)
+    return evaluate_heads(with_people(model, z, len(seen)), seen, hidden, cfg.run.test_images, name="test_subjects")
 
 def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device, guiding: dict | None = None,
               more: bool = True): # expressions and people that training never saw are scored too
     """Evaluate, write `summary.json` and `scored/`; returns both. Held-out cameras of the training subjects are `test/...`, expressions they never made `test_expressions/...`,
     people who are known by a fitted code alone `test_subjects/...`."""
-    scores, scored = evaluate_heads(model, train, test, cfg.test_images)
-    new = open_split(captures, "test_expressions", cfg, device) if cfg.test_images and more else None
-    if new is not None and new.subject_names == train.subject_names: scores |= evaluate_heads(model, new, new, cfg.test_images, name="test_expressions")[0]
-    if cfg.test_images and more:
+    scores, scored = evaluate_heads(model, train, test, cfg.run.test_images)
+    new = open_split(captures, "test_expressions", cfg, device) if cfg.run.test_images and more else None
+    if new is not None and new.subject_names == train.subject_names: scores |= evaluate_heads(model, new, new, cfg.run.test_images, name="test_expressions")[0]
+    if cfg.run.test_images and more:
         unseen, scored["unseen"] = score_unseen(model, captures, cfg, device)
         scores |= unseen
     _, _, steps, seconds = read_checkpoint(run.dir)
-    save_scored(run.dir, scored["truth"], scored["render"], scored["masks"], scored["names"], cfg.test_images)
-    facts = run_facts(device, preset=cfg.preset, seed=cfg.seed, data=captures.identity) | {"train/steps": min(steps, cfg.gaussian_steps if isinstance(model, GaussianModel) else cfg.guiding_steps), "train/seconds": round(seconds, 1)}
+    save_scored(run.dir, scored["truth"], scored["render"], scored["masks"], scored["names"], cfg.run.test_images)
+    facts = run_facts(device, preset=cfg.preset, seed=cfg.seed, data=captures.identity) | {"train/steps": min(steps, cfg.gaussian.steps if isinstance(model, GaussianModel) else cfg.guiding.steps), "train/seconds": round(seconds, 1)}
     if hasattr(model, "X_0"): facts["model/gaussians"] = len(model.X_0)
     facts["model/parameters"] = sum(p.numel() for p in model.parameters())
     facts |= {f"test/motion_{k}": v for k, v in motion_explained(model, train, test).items()}
@@ -113,7 +113,7 @@ def mean_landmarks(train: FrameSet) -> torch.Tensor: # [68, 3]
 
 def start_guiding(cfg: Config, train: FrameSet) -> GuidingModel:
     "The model of stage 1 before its first step."
-    return GuidingModel(cfg, len(train.subject_names), len(train), mean_landmarks(train))
+    return GuidingModel(cfg.model, len(train.subject_names), len(train), mean_landmarks(train))
 
 def prepare_guiding(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", start: str = "", images: int | None = None, more: bool = True,
                     processes: int = 0): # 0: one a core, on a CPU (training.together)
@@ -121,27 +121,27 @@ def prepare_guiding(run_dir, captures: Captures, train: FrameSet, test: FrameSet
     model = start_guiding(cfg, train)
     if start: model.load_state_dict(load_model(start).state_dict())
     run = train_together(model, train, cfg, run_dir, device, processes, validate=make_validation(captures, train, test, cfg, device), data=captures.identity, subjects=list(train.subject_names))
-    summary, scored = score_run(run, model, captures, train, test, cfg if images is None else replace(cfg, test_images=images), device, more=more)
+    summary, scored = score_run(run, model, captures, train, test, cfg if images is None else override(cfg, test_images=images), device, more=more)
     return model, summary, scored
 
 def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None = None) -> GaussianModel:
-    "The model of stage 2 before its first step, as `cfg.init` says: from the guiding mesh, a morphable template, or at random."
-    if cfg.init == "guiding":
+    "The model of stage 2 before its first step, as `cfg.start.init` says: from the guiding mesh, a morphable template, or at random."
+    if cfg.start.init == "guiding":
         if guiding is None: raise GPHMError("init is 'guiding', but no guiding model was given; train one with prepare_guiding")
-        return GaussianModel.from_guiding(guiding, cfg)
+        return GaussianModel.from_guiding(guiding, cfg.model, cfg.start, cfg.seed)
     P = mean_landmarks(train)
-    if cfg.init == "random": X = random_points(cfg)
-    elif cfg.init == "template":
+    if cfg.start.init == "random": X = random_points(cfg.start.init_points, cfg.model, cfg.seed)
+    elif cfg.start.init == "template":
         basis = HeadBasis.load()
         skin = torch.isin(basis.part, torch.tensor([PARTS.index(n) for n in ("skin", "eye_left", "eye_right", "mouth")]))
-        X = template_points(P, cfg.init_points, basis.vertices()[0], basis.faces[skin], basis.landmarks, cfg.seed)
-    else: raise GPHMError(f"init is {cfg.init!r}; 'guiding', 'template' or 'random' was expected")
-    return GaussianModel.from_points(cfg, len(train.subject_names), len(train), P, X)
+        X = template_points(P, cfg.start.init_points, basis.vertices()[0], basis.faces[skin], basis.landmarks, cfg.seed)
+    else: raise GPHMError(f"init is {cfg.start.init!r}; 'guiding', 'template' or 'random' was expected")
+    return GaussianModel.from_points(cfg.model, cfg.start, len(train.subject_names), len(train), P, X)
 
 def finish_reading(run: Run, model: GaussianModel, captures: Captures, train: FrameSet, cfg: Config, progress: bool = True) -> dict:
-    """E_exp reads on (`training.encoder_pretraining`) on seven of eight of the `face_people`; `reading.json` and the summary say what it made of the others' faces before and after. It is done when the
-    checkpoint has `face_steps` more steps than stage 2. Captures without neutral frames are passed over, with a logged line and a word in `reading.json`."""
-    if not (cfg.face_people > 1 and cfg.face_steps and cfg.motion_teacher): return {}       # one person to learn from and one to test on, and a layer that reads
+    """E_exp reads on (`training.encoder_pretraining`) on seven of eight of the `encoder.people`; `reading.json` and the summary say what it made of the others' faces before and after. It is done when the
+    checkpoint has `encoder.steps` more steps than stage 2. Captures without neutral frames are passed over, with a logged line and a word in `reading.json`."""
+    if not (cfg.encoder.people > 1 and cfg.encoder.steps and cfg.auxiliary.motion): return {}       # one person to learn from and one to test on, and a layer that reads
     mark = run.dir/"reading.json"
     facts = read_json(mark) if mark.is_file() else {}
     if "skipped" in facts or any(k.startswith("after/") for k in facts): return facts
@@ -149,15 +149,15 @@ def finish_reading(run: Run, model: GaussianModel, captures: Captures, train: Fr
         log.info("no frame of these captures is called neutral, so E_exp reads no further faces")
         facts = dict(skipped="no neutral frames")
     else:
-        faces = write_faces(f"{captures.root}-faces", cfg.face_people, cfg.face_moments, cfg.face_size, cfg.seed, progress=progress)
+        faces = write_faces(f"{captures.root}-faces", cfg.encoder.people, cfg.encoder.frames, cfg.model.face_size, cfg.seed, progress=progress)
         seen = faces.person < faces.person.max().clamp(min=1)*7/8
         learned, new = (Faces(faces.images[k], faces.motion[k], faces.person[k]) for k in (seen, ~seen))
         _, _, step, seconds = read_checkpoint(run.dir)
-        if step < cfg.gaussian_steps + cfg.face_steps:
+        if step < cfg.gaussian.steps + cfg.encoder.steps:
             facts = {f"before/{k}": v for k, v in reads_faces(model, new).items()}
             write_json(mark, facts)
-            read_on(model, cfg, train, learned, cfg.face_steps, progress)
-            save_checkpoint(run.dir, model, step + cfg.face_steps, seconds)
+            read_on(model, cfg, train, learned, cfg.encoder.steps, progress)
+            save_checkpoint(run.dir, model, step + cfg.encoder.steps, seconds)
         facts |= {f"after/{k}": v for k, v in reads_faces(model, new).items()}
     write_json(mark, facts)
     return facts

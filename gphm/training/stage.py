@@ -33,33 +33,34 @@ def step_losses(model, cfg: Config, batch: Batch, step: int, refine: bool, lpips
     else:
         mesh = model.mean_mesh()
         out = model(z, codes, pose, batch.world_to_camera, batch.K, size, refine, mesh)
-    weights = pixel_weights(batch.boxes, batch.visible, size, cfg.face_weight) if cfg.face_weight != 1 else None
+    weights = pixel_weights(batch.boxes, batch.visible, size, cfg.losses.face_weight) if cfg.losses.face_weight != 1 else None
     H_P = model.landmark_features()
     terms = dict(lr=photometric(out.features[..., :3], batch.images, weights),
-                 lmk=cfg.landmark*landmark_loss(model.landmarks(codes, z.expand(len(batch.frames), -1), H_P), batch.landmarks),
-                 reg=cfg.offset*out.reg)
-    if refine and cfg.refine: terms["hr"] = photometric(out.image, batch.images, weights)
+                 lmk=cfg.losses.landmark*landmark_loss(model.landmarks(codes, z.expand(len(batch.frames), -1), H_P), batch.landmarks),
+                 reg=cfg.losses.offset*out.reg)
+    if refine and cfg.model.refine: terms["hr"] = photometric(out.image, batch.images, weights)
     if not gaussian:
-        terms["sil"] = cfg.silhouette*silhouette_iou(out.mask, batch.masks)
-        terms["lap"] = cfg.laplacian*laplacian(out.X_ne, mesh.faces)
-    if gaussian and refine and lpips is not None and step % cfg.vgg_every == 0:
-        terms["vgg"] = vgg_share*cfg.vgg*cfg.vgg_every*perceptual_term(lpips, out, batch, cfg) if vgg_share else z.new_zeros(())
-    if cfg.code_reg: terms["code"] = cfg.code_reg*z.square().sum()
+        terms["sil"] = cfg.losses.silhouette*silhouette_iou(out.mask, batch.masks)
+        terms["lap"] = cfg.losses.laplacian*laplacian(out.X_ne, mesh.faces)
+    if gaussian and refine and lpips is not None and step % cfg.losses.vgg_every == 0:
+        terms["vgg"] = vgg_share*cfg.losses.vgg*cfg.losses.vgg_every*\
+            perceptual_term(lpips, out, batch, cfg) if vgg_share else z.new_zeros(())
+    if cfg.losses.code_reg: terms["code"] = cfg.losses.code_reg*z.square().sum()
     return terms
 
 def perceptual_term(lpips: Lpips, out: Rendered, batch: Batch, cfg: Config) -> Tensor:
     "L_vgg (eq. 19): on whole images, or on a square round the face of each frame's first view."
-    if not cfg.vgg_size: return lpips(out.image.flatten(0, 1), batch.images.flatten(0, 1)).mean()
+    if not cfg.losses.vgg_size: return lpips(out.image.flatten(0, 1), batch.images.flatten(0, 1)).mean()
     centers = (batch.boxes[:, 0, :2] + batch.boxes[:, 0, 2:])/2
-    return lpips(crop_square(out.image[:, 0], centers, cfg.vgg_size), crop_square(batch.images[:, 0], centers, cfg.vgg_size)).mean()
+    return lpips(crop_square(out.image[:, 0], centers, cfg.losses.vgg_size), crop_square(batch.images[:, 0], centers, cfg.losses.vgg_size)).mean()
 
 # %% ../../nbs/training/stage.ipynb #b2ee4d0b
 def shares(cfg: Config, frames: int, views: int, processes: int) -> int: # parts that an item is cut into; 0 if the work cannot be shared equally
     "How items of `frames` x `views` images are shared by some processes: 1 leaves them whole."
-    if cfg.landmark_batch % processes: return 0
-    if cfg.batch % processes == 0: return 1
-    if processes % cfg.batch: return 0
-    parts = processes//cfg.batch
+    if cfg.auxiliary.batch % processes: return 0
+    if cfg.optim.batch % processes == 0: return 1
+    if processes % cfg.optim.batch: return 0
+    parts = processes//cfg.optim.batch
     return parts if frames % parts == 0 or (parts % frames == 0 and views % (parts//frames) == 0) else 0
 
 class Objective(torch.nn.Module):
@@ -68,7 +69,7 @@ class Objective(torch.nn.Module):
         super().__init__()
         self.parts = shares(cfg, sampler.F, sampler.V, processes)
         if not self.parts:
-            raise GPHMError(f"a batch of {cfg.batch} items of {sampler.F} x {sampler.V} images and {cfg.landmark_batch} lessons (landmark_batch) cannot be shared equally by {processes} processes; "
+            raise GPHMError(f"a batch of {cfg.optim.batch} items of {sampler.F} x {sampler.V} images and {cfg.auxiliary.batch} lessons (auxiliary.batch) cannot be shared equally by {processes} processes; "
                             f"{', '.join(str(p) for p in range(1, 65) if shares(cfg, sampler.F, sampler.V, p))} processes can")
         self.model, self.cfg, self.sampler, self.rank, self.processes = model, cfg, sampler, rank, processes
         self.unlearned = [lpips]               # in a list, so that its weights are no parameters of this module
@@ -77,15 +78,15 @@ class Objective(torch.nn.Module):
     def items(self) -> range:
         "Those of a batch that this process works on."
         first = self.rank//self.parts
-        return range(self.rank, self.cfg.batch, self.processes) if self.parts == 1 else range(first, first + 1)
+        return range(self.rank, self.cfg.optim.batch, self.processes) if self.parts == 1 else range(first, first + 1)
 
     def forward(self, step: int, item: int, refine: bool, coarse: bool = False) -> dict[str, Tensor]:
         cfg, batch = self.cfg, part_of(self.sampler.draw(step, item), self.rank % self.parts, self.parts)
         several = max(1, self.parts//self.sampler.F)                      # parts of a frame's views, of which the first has what L_vgg looks at
-        vgg_share = 1. if several == 1 or not cfg.vgg_size else float(several*(self.rank % several == 0))
+        vgg_share = 1. if several == 1 or not cfg.losses.vgg_size else float(several*(self.rank % several == 0))
         part = step_losses(self.model, cfg, halved(batch) if coarse else batch, step, refine, self.unlearned[0], vgg_share)
-        part = {k: v*self.processes/(cfg.batch*self.parts) for k, v in part.items()}
-        if item == self.items[-1] and cfg.landmark_batch: part |= teacher_losses(self.model, cfg, self.sampler, step, share=(self.rank, self.processes))
+        part = {k: v*self.processes/(cfg.optim.batch*self.parts) for k, v in part.items()}
+        if item == self.items[-1] and cfg.auxiliary.batch: part |= teacher_losses(self.model, cfg, self.sampler, step, share=(self.rank, self.processes))
         return part
 
 # %% ../../nbs/training/stage.ipynb #b761691c
@@ -96,14 +97,14 @@ def training_step(objective, opt, step: int, steps: int, refine: bool, team=None
     opt.zero_grad(set_to_none=True)
     for item in own.items:
         with team.no_sync(objective) if team and item != own.items[-1] else nullcontext():
-            part = objective(step, item, refine, step < cfg.coarse*steps)
+            part = objective(step, item, refine, step < cfg.optim.coarse*steps)
             (team.backward if team else torch.Tensor.backward)(sum(part.values()))
         for k, v in part.items(): terms[k] = terms.get(k, 0.) + v.detach()
     if team: terms = team.reduce(terms, "mean")
     terms = dict(zip(terms, torch.stack(list(terms.values())).tolist()))                 # a GPU is waited for once
     total = sum(terms.values())
     if not math.isfinite(total): return total, terms
-    if cfg.clip: torch.nn.utils.clip_grad_norm_([p for g in opt.param_groups for p in g["params"]], cfg.clip)
+    if cfg.optim.clip: torch.nn.utils.clip_grad_norm_([p for g in opt.param_groups for p in g["params"]], cfg.optim.clip)
     factor = rate_factor(step, steps, cfg)
     for g in opt.param_groups: g["lr"] = g["start"]*factor
     opt.step()

@@ -9,7 +9,8 @@ __all__ = ['SMALL', 'cores', 'count_processes', 'step_times', 'pick_precision', 
 import copy, os, time
 from dataclasses import replace
 import numpy as np, torch
-from ..core.config import Config
+from ..core.config import Config, override
+from ..core.stored_config import config_from
 from ..core.base import GPHMError, Run, log, read_json, resolve
 from ..capture.frames import FrameSet
 from ..model.gaussian import GaussianModel
@@ -31,25 +32,25 @@ def count_processes(stage: str, cfg: Config, image_size, # (H, W)
                     device="cpu", processes: int = 0,    # wanted; 0: one a core where whole items can be shared, else this one
                     available: int = 0) -> int:          # cores; 0: those of this machine
     "How many processes train a stage of this config."
-    steps, F, V = (getattr(cfg, f"{stage}_{k}") for k in ("steps", "frames", "views"))
+    steps, F, V = (getattr(getattr(cfg, stage), k) for k in ("steps", "frames", "views"))
     if processes < 0: raise GPHMError(f"processes is {processes}; 0 (one for each core), 1 (this process) or more was expected")
     if torch.device(device).type != "cpu" or int(os.environ.get("WORLD_SIZE", 1)) > 1: return 1
     if processes:
         if not shares(cfg, F, V, processes):
             fit = [str(p) for p in range(1, 65) if shares(cfg, F, V, p)]
-            raise GPHMError(f"processes is {processes}, but a step of the {stage} stage has {cfg.batch} x {F} x {V} images and {cfg.landmark_batch} lessons, which {processes} cannot share equally; "
+            raise GPHMError(f"processes is {processes}, but a step of the {stage} stage has {cfg.optim.batch} x {F} x {V} images and {cfg.auxiliary.batch} lessons, which {processes} cannot share equally; "
                             f"choose {', '.join(fit[:-1])}{' or ' if fit[1:] else ''}{fit[-1]}")
         return processes
-    if steps*cfg.batch*F*V*image_size[0]*image_size[1] < SMALL: return 1
-    return max(p for p in range(1, (available or cores()) + 1) if cfg.batch % p == 0 and shares(cfg, F, V, p))   # parts of an item would decode its identity each
+    if steps*cfg.optim.batch*F*V*image_size[0]*image_size[1] < SMALL: return 1
+    return max(p for p in range(1, (available or cores()) + 1) if cfg.optim.batch % p == 0 and shares(cfg, F, V, p))   # parts of an item would decode its identity each
 
 # %% ../../nbs/training/together.ipynb #70c21002
 def step_times(model, frames: FrameSet, cfg: Config, count: int = 4) -> dict[str, float]: # precision -> seconds
     "Processor time of a training step in each precision, medians over `count` steps taken in turn, on one thread and on a copy of the model."
     stage, threads, times = "gaussian" if isinstance(model, GaussianModel) else "guiding", torch.get_num_threads(), {"no": [], "bf16": []}
     model = copy.deepcopy(model).train()
-    sampler = Sampler(frames, cfg, stage, *(getattr(cfg, f"{stage}_{k}") for k in ("frames", "views")))
-    if stage == "guiding": model.start_as_sphere(cfg.seed)
+    sampler = Sampler(frames, cfg, stage, *(getattr(getattr(cfg, stage), k) for k in ("frames", "views")))
+    if stage == "guiding": model.start_as_sphere(cfg.seed, steps=cfg.guiding.sdf_steps)
     opt, objective = make_optimizer(model, cfg), Objective(model, cfg, sampler)
     torch.set_num_threads(1)
     try:
@@ -62,10 +63,10 @@ def step_times(model, frames: FrameSet, cfg: Config, count: int = 4) -> dict[str
     return {k: float(np.median(v[1:])) for k, v in times.items()}
 
 def pick_precision(model, frames: FrameSet, cfg: Config, run_dir, device="cpu") -> str:
-    "`cfg.precision`; in place of `auto`, what the run had before, else what takes less time."
-    if cfg.precision != "auto": return cfg.precision
+    "`cfg.run.precision`; in place of `auto`, what the run had before, else what takes less time."
+    if cfg.run.precision != "auto": return cfg.run.precision
     path = resolve(run_dir)/"config.json"
-    if (path.parent/"checkpoint.safetensors").is_file(): return read_json(path)["config"]["precision"]
+    if (path.parent/"checkpoint.safetensors").is_file(): return config_from(read_json(path)["config"]).run.precision
     if torch.device(device).type != "cpu": return "bf16" if torch.cuda.is_bf16_supported() else "no"
     if int(os.environ.get("WORLD_SIZE", 1)) > 1: return "no"                       # processes that were started from outside must agree
     spent = step_times(model, frames, cfg)
@@ -78,8 +79,8 @@ def train_together(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", 
     "As `training.loop.train_stage`, in as many processes as `count_processes` says; `validate` must be one that can be pickled. The model is trained in place."
     stage = "gaussian" if isinstance(model, GaussianModel) else "guiding"
     P, path = count_processes(stage, cfg, frames.image_size, device, processes), resolve(run_dir)/"checkpoint.safetensors"
-    done = path.is_file() and read_checkpoint(run_dir)[2] >= getattr(cfg, f"{stage}_steps")
-    cfg = replace(cfg, precision=pick_precision(model, frames, cfg, run_dir, device))
+    done = path.is_file() and read_checkpoint(run_dir)[2] >= getattr(cfg, stage).steps
+    cfg = override(cfg, precision=pick_precision(model, frames, cfg, run_dir, device))
     if P == 1 or done: return train_stage(model, frames, cfg, run_dir, device, progress, validate, **facts)
     log.info(f"{stage}: {P} processes of one thread each")
     run_together("gphm.training.loop:train_stage", dict(model=model, frames=frames, cfg=cfg, run_dir=str(resolve(run_dir)), device="cpu", progress=progress, validate=validate, **facts),
