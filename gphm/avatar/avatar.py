@@ -12,7 +12,7 @@ from torch import Tensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from ..core.config import ModelConfig
-from ..core.stored_config import model_config_from, stored, preset_of
+from ..core.stored_config import model_config_from, stored
 from ..provenance.marks import NOTICE, absolute_paths, portable
 from .shoulders import Turns
 from ..core.base import GPHMError, atomic_path, read_json, resolve, write_json
@@ -166,7 +166,7 @@ def load_avatar(path, device="cpu") -> Avatar:
         avatar.load_state_dict(tensors)
     except (RuntimeError, KeyError, TypeError) as e:
         raise GPHMError(f"{path}: the avatar's numbers do not fit its card ({str(e).splitlines()[-1].strip()}); get it again, or make the avatar again") from None
-    avatar.info = dict(preset=preset_of(card)) | card
+    avatar.info = card | {k: v for k, v in card["config"].items() if k == "preset"}     # where older cards have it
     return avatar.to(device).eval()
 
 # %% ../../nbs/avatar/avatar.ipynb #585fe56b
