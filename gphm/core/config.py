@@ -10,6 +10,7 @@ __all__ = ['PRESETS', 'DataConfig', 'ModelConfig', 'GuidingConfig', 'GaussianCon
 # %% ../../nbs/core/config.ipynb #92a755d6
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
+from typing import Any
 from .base import GPHMError, pick_device
 
 # %% ../../nbs/core/config.ipynb #23d7ff1b
@@ -176,7 +177,7 @@ class Config:
     optim: OptimConfig = OptimConfig()
     run: RunConfig = RunConfig()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.auxiliary.motion and not self.model.face_head:
             raise GPHMError(f"auxiliary.motion is {self.auxiliary.motion:g}, but model.face_head, the layer it trains, is off; "
                             "switch it on, or set auxiliary.motion to 0")
@@ -206,7 +207,7 @@ def _full(name: str) -> str: # "width" -> "model.width"
     said = f"did you mean {' or '.join(near[:3])}?" if near else f"sections are {', '.join(f.name for f in fields(Config)[2:])}"
     raise GPHMError(f"unknown setting {name!r}; {said}")
 
-def _fitting(name: str, value, old): # `value` in the type of `old`
+def _fitting(name: str, value: Any, old: Any) -> Any: # `value` in the type of `old`
     if isinstance(old, tuple) and isinstance(value, (list, tuple)) and len(value) == len(old): return tuple(value)
     kinds = dict(bool=(bool, int), int=int, float=(int, float)).get(type(old).__name__, type(old))
     if not isinstance(value, kinds) or (type(old) is int and type(value) is bool):
@@ -216,7 +217,7 @@ def _fitting(name: str, value, old): # `value` in the type of `old`
 # %% ../../nbs/core/config.ipynb #1c0f7a0a
 def override(cfg: Config,
              changes: dict | None = None, # dotted name -> value
-             **more                       # names that only one section has, or a section's dictionary
+             **more: Any                  # names that only one section has, or a section's dictionary
             ) -> Config:
     "`cfg` with changes; None keeps what is there, unknown names and values of another type are refused."
     changes = {_full(k): v for k, v in dotted((changes or {}) | more).items() if v is not None}
@@ -277,7 +278,7 @@ PRESETS["smoke"] = override(PRESETS["laptop"], dict(
 # %% ../../nbs/core/config.ipynb #30d84005
 def make_config(preset: str = "",            # a key of `PRESETS`; empty is `gpu` where there is CUDA, else `laptop`
                 changes: dict | None = None, # as in `override`: dotted name -> value
-                **more                       # names that only one section has, or a section's dictionary
+                **more: Any                  # names that only one section has, or a section's dictionary
                ) -> Config:
     "The preset with changes; None keeps the preset's value, unknown names are refused."
     preset = preset or ("gpu" if pick_device().type == "cuda" else "laptop")
