@@ -135,7 +135,8 @@ def pretend(folder, prior, data):
     from gphm.testing.pretend_nvdiffrast import nvdiffrast_modules
     from gphm.training import launch
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
-    short = dict(guiding_steps=6, gaussian_steps=6, sphere_steps=20, teacher_steps=4, reading_steps=4, handover_steps=4, face_steps=2, validate_every=3, save_every=3)
+    short = {"guiding.steps": 6, "gaussian.steps": 6, "guiding.sdf_steps": 20, "auxiliary.warmup_steps": 4, "auxiliary.encoder_steps": 4,
+             "handover_steps": 4, "encoder.steps": 2, "validate_every": 3, "save_every": 3}
     few = dict(preset="smoke", data_dir=data, device="cuda")
     avatar = dict(preset="smoke", device="cuda", data_dir=str(folder/"captures"))
     jobs = dict(launch=lambda: launch.main([f"{k}={v}" for k, v in (few | short | dict(run_dir=folder/"launch")).items()]),

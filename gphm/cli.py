@@ -99,7 +99,7 @@ def train_words(parser: argparse.ArgumentParser) -> None:
     option(parser, "out", "", "folder of the run; left out: runs/gaussian-<preset>")
     shared(parser, data_dir="")
     parser.add_argument("changes", nargs="*", metavar="name=value",
-                        help="any setting of gphm.core.config.Config, for example gaussian_steps=2000 batch=2")
+                        help="any setting of gphm.core.config, for example gaussian.steps=2000 optim.batch=2")
 
 def preprocess_words(parser: argparse.ArgumentParser) -> None:
     "gphm preprocess"

@@ -70,7 +70,7 @@ class Reconstruction:
 
     def open_source(self, model: GaussianModel) -> tuple[Captures, FrameSet, FrameSet | None]:
         "The source as a capture (made if it is new), its training frames, its held-out frames (None for photos)."
-        return open_subject(str(self.source), self.data_dir, model.cfg, self.pixels, self.frames or None, self.consent, self.seed, self.on,
+        return open_subject(str(self.source), self.data_dir, model, self.pixels, self.frames or None, self.consent, self.seed, self.on,
                             person=self.person or None, **self.tracking)
 
     def finetune(self, model: GaussianModel, captures: Captures, train: FrameSet, test: FrameSet | None,
@@ -178,6 +178,6 @@ def clip_to_play(look: Explorer, source: str | Path = "", data_dir: str | Path =
     if look.avatar:
         captures, frames = driver_capture(look.model, str(source), data_dir), open_driver(look.model, str(source), data_dir, device=device)
         when = timing_of(captures[captures.subjects[0]], frames.frame_names)
-    else: frames = open_subject(str(source), data_dir, look.model.cfg, 256, device=device)[1]
+    else: frames = open_subject(str(source), data_dir, look.model, 256, device=device)[1]
     fps = (len(frames) - 1)/when.times[-1] if when and len(frames) > 1 else 25.
     return perform(look.model, frames, fps, relative=bool(source) and look.avatar and len(frames) >= RELATIVE_FROM)

@@ -143,7 +143,8 @@ class HeadMesh:
 def fit_guiding(guiding: GuidingModel, data, # FrameSet of one person
                 steps: int = 40, lr: float = 1e-2, seed: int = 0, progress: bool = True) -> Tensor: # [id_dim]
     "The guiding model's code of a person."
-    z, _ = fit_codes(guiding, data, steps, lr, frames=2, views=1, seed=seed, progress=progress, vgg=0.)
+    z, _ = fit_codes(guiding, data, steps, lr, frames=2, views=1, seed=seed, progress=progress, vgg=0.,
+                     face_weight=4.)    # as `laptop` and `prior` weigh it
     return z[0]
 
 @torch.no_grad()

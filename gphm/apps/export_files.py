@@ -6,6 +6,7 @@
 __all__ = ['own_capture_if_any', 'export_splats', 'export_mesh', 'finish_export', 'export_files']
 
 # %% ../../nbs/apps/export_files.ipynb #05bc9a4a
+from ..core.stored_config import preset_of
 from ..avatar.avatar import Avatar, save_avatar
 from .export import HeadMesh, export_glb, export_ply, export_sequence, fit_guiding, head_mesh
 from ..avatar.reenactment import drive_codes
@@ -48,7 +49,7 @@ def export_mesh(head: Avatar, run: Run, own: Captures | None = None, seed: int =
     z_id, code = head.z_id, "the avatar's"
     if own is not None:
         seen = frames_of(own, "train" if "train" in own.splits else None, guiding.cfg.face_size, device, 24)
-        z_id, code = fit_guiding(guiding, seen, 6 if guiding.cfg.preset == "smoke" else 40, seed=seed, progress=progress), "fitted"
+        z_id, code = fit_guiding(guiding, seen, 6 if preset_of(guiding.info) == "smoke" else 40, seed=seed, progress=progress), "fitted"
     mesh = head_mesh(guiding, z_id)
     facts = export_glb(run.dir/"head.glb", mesh, float(head.info.get("scale", .23)), avatar=avatar_facts(head.info))
     return {"glb/code": code} | {f"glb/{k}": v for k, v in facts.items()}, mesh
@@ -57,7 +58,7 @@ def finish_export(head: Avatar, run: Run, axes: str = "up", seed: int = 0, **num
     "`export.json` and `summary.json`; returns the summary."
     files = sorted(q.relative_to(run.dir).as_posix() for q in run.dir.rglob("*") if q.suffix in (".ply", ".glb", ".safetensors"))
     write_json(run.dir/"export.json", marks(avatar=avatar_facts(head.info), axes=axes, files=files))
-    run.finish(**run_facts(head.X_ne.device, preset=head.cfg.preset, seed=seed), **numbers)
+    run.finish(**run_facts(head.X_ne.device, preset=preset_of(head.info), seed=seed), **numbers)
     return run.summary
 
 # %% ../../nbs/apps/export_files.ipynb #d2bb6a37

@@ -8,7 +8,6 @@ __all__ = ['KEPT', 'FREED', 'RENAMED', 'FORMAT', 'split_gaussians', 'limited', '
 
 # %% ../../nbs/avatar/avatar.ipynb #67fb63e3
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 import hashlib, json
@@ -16,7 +15,8 @@ import torch, torch.nn as nn
 from torch import Tensor
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from ..core.config import Config, config_from
+from ..core.config import ModelConfig
+from ..core.stored_config import model_config_from, stored
 from ..provenance.marks import NOTICE, absolute_paths, portable
 from .shoulders import Shoulders
 from ..core.base import GPHMError, atomic_path, read_json, resolve, write_json
@@ -49,7 +49,7 @@ RENAMED = dict(turns="shoulders")                          # modules that older 
 # %% ../../nbs/avatar/avatar.ipynb #cc670d5a
 class Avatar(HeadMotion):
     "An identity-specific Gaussian head, driven by images: the head model's networks, and its identity set free."
-    def __init__(self, cfg: Config, gaussians: int, frames: int, dyn_width: int = 64):
+    def __init__(self, cfg: ModelConfig, gaussians: int, frames: int, dyn_width: int = 64):
         super().__init__()
         self.cfg, N, W = cfg, gaussians, cfg.width
         self.f_exp, self.f_non = displacements(cfg)
@@ -141,7 +141,7 @@ def save_avatar(folder: str | Path, avatar: Avatar, **facts: Any) -> None:
     "Write `avatar.safetensors` with its card, and `avatar.json`."
     folder = resolve(folder)
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in (avatar.state_dict() | dict(z_id=avatar.z_id)).items()}
-    card = dict(config=asdict(avatar.cfg), synthetic=NOTICE) | facts | dict(tensors=_digest(tensors))
+    card = dict(config=stored(avatar.cfg), synthetic=NOTICE) | facts | dict(tensors=_digest(tensors))
     if absolute_paths(card):
         raise GPHMError(f"the card of {folder.name} names {absolute_paths(card)[0]!r}; give places as `portable` writes them")
     with atomic_path(folder/"avatar.safetensors") as tmp: save_file(tensors, tmp, metadata=dict(format=FORMAT, card=json.dumps(card)))
@@ -173,14 +173,14 @@ def read_avatar(path, device="cpu") -> Avatar:
     "The avatar of a file or a folder, in evaluation mode; `.info` has its card."
     card, tensors = _read(path, tensors=True)
     try:
-        avatar = Avatar(config_from(card["config"]), len(tensors["X_ne"]), len(tensors["pose_delta"]))
+        avatar = Avatar(model_config_from(card["config"]), len(tensors["X_ne"]), len(tensors["pose_delta"]))
         z_id = tensors.pop("z_id", None)               # older files lack it
         if z_id is not None: avatar.z_id.copy_(z_id)
         avatar.load_state_dict(tensors)
     except (RuntimeError, KeyError, TypeError) as e:
         raise GPHMError(f"{path}: the avatar's numbers do not fit its card ({str(e).splitlines()[-1].strip()}); get it again, or make the "
                         "avatar again") from None
-    avatar.info = card
+    avatar.info = card | {k: v for k, v in card["config"].items() if k == "preset"}     # where older cards have it
     return avatar.to(device).eval()
 
 # %% ../../nbs/avatar/avatar.ipynb #585fe56b

@@ -8,6 +8,7 @@ __all__ = ['SCORED', 'scored_as', 'score_against', 'drive']
 # %% ../../nbs/avatar/driving.ipynb #3b79a4ef
 import torch
 from PIL import Image
+from ..core.stored_config import preset_of
 from .avatar import Avatar
 from .reenactment import (RELATIVE_FROM, Clock, drive_codes, free_cameras, reenact, reenact_in_place, side_by_side,
                                      write_marked_video)
@@ -71,7 +72,7 @@ def drive(avatar: Avatar, driver: FrameSet, run_dir, own: bool,
     if when and not fps:
         clock_of = dict(fps=float(when.rate), rate=str(when.rate), seconds=round(when.seconds, 3), sound=when.sound is not None)
     else: clock_of = dict(fps=fps or 25., rate=str(fps or 25), seconds=round(count/(fps or 25), 3), sound=False)
-    run.finish(**run_facts(driver.K.device, preset=avatar.cfg.preset), **{"frames": count, "relative": relative}, **clock_of, **scores,
+    run.finish(**run_facts(driver.K.device, preset=preset_of(avatar.info)), **{"frames": count, "relative": relative}, **clock_of, **scores,
                **{f"ms/{k}": round(v, 2) for k, v in ms.items()},
                **{"ms/frame": round(sum(ms.values()), 2), "speed/fps": round(1e3/sum(ms.values()), 1)})
     pick = torch.linspace(0, count - 1, min(8, count)).round().long()

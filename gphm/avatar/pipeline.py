@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import date
 import numpy as np, torch
 from PIL import Image
+from ..core.stored_config import preset_of
 from .avatar import Avatar, save_avatar
 from .driving import SCORED, drive, score_against, scored_as
 from .reconstruct import frame_batch, bake_person, finetune, finetune_rule, render_frames
@@ -42,7 +43,7 @@ def make_avatar(model, captures: Captures, train: FrameSet, test: FrameSet | Non
             np.savez(tmp, z_id=z.cpu().numpy(), course=np.array(course), fitted=(fitted*255).round().byte().cpu().numpy())
     finetune(avatar, train, ft, run, progress)
     old = read_json(run.dir/"avatar.json") if (run.dir/"avatar.json").is_file() else {}
-    save_avatar(run.dir, avatar, source=captures.name, subject=train.subject_names[0], capture=portable(captures.root),
+    save_avatar(run.dir, avatar, preset=preset_of(model.info), source=captures.name, subject=train.subject_names[0], capture=portable(captures.root),
                 data=captures.identity, resolution=train.image_size[0], prior=model.info["folder"], consent=note,
                 scale=float(train.scale.mean()), finetune=asdict(ft), held_out=0 if test is None else len(test),
                 made=old.get("made", date.today().isoformat()))
@@ -50,7 +51,7 @@ def make_avatar(model, captures: Captures, train: FrameSet, test: FrameSet | Non
     truth, fitted = data.images[:, 0].cpu(), torch.as_tensor(np.load(run.dir/"fit.npz")["fitted"])
     render = render_frames(avatar, data, progress).cpu()
     rows = run.metrics()
-    summary = run_facts(device, preset=model.cfg.preset, seed=seed, data=captures.identity) | {
+    summary = run_facts(device, preset=preset_of(model.info), seed=seed, data=captures.identity) | {
               "train/frames": len(train), "train/steps": ft.steps,
               "train/seconds": rows[-1]["seconds"] if rows else 0., "model/gaussians": len(avatar.X_ne), "resolution": train.image_size[0]}
     prefix, fit = ("test", "fit") if test is not None else ("given", "given/fit")    # photos have no held-out part, and the names say so

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from .codebook import CodeBook, make_codebook
 from ..provenance.marks import file_hash, portable
-from ..core.config import config_from
+from ..core.stored_config import model_config_from
 from ..core.base import GPHMError, asset, atomic_path, read_json, resolve, write_json
 from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
@@ -55,7 +55,7 @@ def load_guiding(folder="", # a folder written by `pack_prior`; empty: the prior
     check_prior(folder, [GUIDING])
     with safe_open(folder/GUIDING, "pt") as f: info, tensors = json.loads(f.metadata()["config"]), {k: f.get_tensor(k) for k in f.keys()}
     book = CodeBook(**{k.removeprefix("book."): tensors.pop(k) for k in list(tensors) if k.startswith("book.")})
-    model = GuidingModel.for_tensors(config_from(info["config"]), tensors)
+    model = GuidingModel.for_tensors(model_config_from(info["config"]), tensors)
     missing, unexpected = model.load_state_dict(tensors, strict=False)
     if unexpected or missing != ["sdf"]:
         raise GPHMError(f"{folder/GUIDING} does not fit its settings ({[*missing, *unexpected][0]}); get it again")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PAPER', 'FEW', 'AVATAR_AUXILIARY', 'FILL_FRAMES', 'Finetune', 'finetune_rule', 'show_rule', 'frame_batch',
            'draw_frames', 'fit_identity', 'fit_and_tune', 'bake_person', 'Samples', 'AvatarInputs', 'finetune_losses',
-           'avatar_optimiser', 'FinetuneState', 'settle', 'finetune', 'render_frames']
+           'avatar_optimiser', 'FinetuneState', 'rest_avatar', 'finetune', 'render_frames']
 
 # %% ../../nbs/avatar/reconstruct.ipynb #6a005f54
 import copy, sys, time
@@ -242,7 +242,7 @@ class FinetuneState:
 FILL_FRAMES = 24      # frames of the clip that say what lies outside its pictures
 
 @torch.no_grad()
-def settle(avatar: Avatar, data: FrameSet, ft: Finetune) -> Avatar:
+def rest_avatar(avatar: Avatar, data: FrameSet, ft: Finetune) -> Avatar:
     "After the last step, in place: colours outside the pictures, the motion code at rest, the mean expression, its reach, the shoulders."
     device = avatar.X_ne.device
     rows = np.unique(np.linspace(0, len(data) - 1, FILL_FRAMES).round()).astype(int)
@@ -282,7 +282,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
 
     optimise(losses, state.opt, ft.steps, Schedule(ft.decay), state.step, after, "finetuning", progress,
              advice="lower the rates in Finetune", clip=ft.clip, gradients=gradients)
-    return settle(avatar, data, ft)
+    return rest_avatar(avatar, data, ft)
 
 # %% ../../nbs/avatar/reconstruct.ipynb #a0b5052a
 @torch.no_grad()

@@ -10,8 +10,8 @@ __all__ = ['find_prior', 'find_guiding', 'look_at_source', 'capture_folder', 'ca
 import hashlib, json
 from pathlib import Path
 import numpy as np
+from ..core.stored_config import preset_of
 from ..provenance.marks import portable, require_consent
-from ..core.config import Config
 from ..core.base import GPHMError, resolve
 from ..capture.contract import Captures, open_captures
 from ..synth.clips import write_clips
@@ -87,19 +87,19 @@ def frames_of(captures: Captures, split: str | None, size: int, device="cpu", at
         part["frames"] = [have[i] for i in np.unique(np.linspace(0, len(have) - 1, min(at_most, len(have))).round().astype(int))]
     return with_points(load_frames(captures, **part, face_size=size, nonface_size=size), captures).to(device)
 
-def open_subject(source: str, data_dir, cfg: Config, resolution: int, frames=None, consent: str | None = None, seed: int = 0, device="cpu",
+def open_subject(source: str, data_dir, model, resolution: int, frames=None, consent: str | None = None, seed: int = 0, device="cpu",
                  **options):
     "The capture of a source, its training frames and its held-out frames (or None). `consent` and `options` as in `capture_of`."
     if not source:      # a synthetic person from another seed, who turns and speaks before one camera
         root = resolve(data_dir)/f"synthetic-{resolution}-{seed}"
         if not (root/"dataset.json").is_file():
-            count = 8 if cfg.preset == "smoke" else 80
+            count = 8 if preset_of(getattr(model, "info", {})) == "smoke" else 80
             write_clips(root, (0,), count*12/25, .25, 25, 12, resolution, seed + 1000)
         captures = open_captures(root)
     else: captures = capture_of(source, data_dir, resolution, frames, consent, **options)
     if consent is not None: require_consent(captures.head, consent, captures.name)
-    train, test = frames_of(captures, "train", cfg.face_size, device), frames_of(captures, "test", cfg.face_size, device)
-    if train is None: train = frames_of(captures, None, cfg.face_size, device)
+    train, test = (frames_of(captures, part, model.cfg.face_size, device) for part in ("train", "test"))
+    if train is None: train = frames_of(captures, None, model.cfg.face_size, device)
     if len(train.subject_names) != 1:
         raise GPHMError(f"{captures.root} holds {len(train.subject_names)} subjects; an avatar is made of one")
     return captures, train, test

@@ -6,9 +6,8 @@
 __all__ = ['draws_loss', 'try_training']
 
 # %% ../../nbs/experiments/endtoend.ipynb #531839b6
-from dataclasses import replace
 import torch
-from ..core.config import Config, make_config
+from ..core.config import Config, make_config, override
 from ..capture.contract import Captures
 from ..capture.frames import FrameSet
 from ..training.batches import Sampler
@@ -26,8 +25,9 @@ def draws_loss(cfg: Config, train: FrameSet, draws: int = 6):
 def try_training(captures: Captures, folder, steps: int = 30,
                  cfg: Config | None = None) -> dict[str, list[float]]: # loss of the fixed draws after every fifth step, of both stages
     "Train a few steps of both stages on a capture."
-    cfg = replace(cfg or make_config("smoke"), image_size=captures.resolution[0], guiding_steps=steps,
-                  gaussian_steps=steps, teacher_steps=2, reading_steps=2, handover_steps=2, sphere_steps=60, validate_every=5, vgg=0.)
+    cfg = override(cfg or make_config("smoke"),
+                   {"guiding.steps": steps, "gaussian.steps": steps, "auxiliary.warmup_steps": 2, "auxiliary.encoder_steps": 2, "guiding.sdf_steps": 60},
+                   image_size=captures.resolution[0], handover_steps=2, validate_every=5, vgg=0.)
     train, _ = open_splits(captures, cfg)
     more = dict(progress=False, validate=draws_loss(cfg, train), data=captures.identity, subjects=list(train.subject_names))
     guiding = start_guiding(cfg, train)

@@ -8,12 +8,12 @@ __all__ = ['STAGE_1', 'LESSONS', 'run_row', 'shortened', 'same_budget', 'steps_i
 
 # %% ../../nbs/experiments/study.ipynb #fa3cc9e2
 import re, time
-from dataclasses import replace
+from operator import attrgetter
 import matplotlib.pyplot as plt
 import numpy as np, torch
 from scipy.spatial import cKDTree
 from torch import Tensor
-from ..core.config import Config
+from ..core.config import Config, override
 from ..core.base import GPHMError, resolve, rng, seed_everything
 from ..capture.contract import Captures
 from ..capture.frames import FrameSet
@@ -39,40 +39,40 @@ def run_row(folder, cfg: Config, captures: Captures, train: FrameSet, test: Fram
     "Train and score one row of a study in its own folder; opens it if it is finished."
     seed_everything(cfg.seed)
     folder, summary = resolve(folder), None
-    if mesh or (cfg.init == "guiding" and guiding is None):
+    if mesh or (cfg.start.init == "guiding" and guiding is None):
         guiding, summary, scored = prepare_guiding(folder/"guiding" if not mesh else folder, captures, train,
-                                                   test, cfg, device, images=None if mesh else min(8, cfg.test_images), more=more and mesh)
+                                                   test, cfg, device, images=None if mesh else min(8, cfg.run.test_images), more=more and mesh)
         if mesh: return guiding, summary, scored
     model, run = prepare_gaussians(folder, captures, train, test, cfg, device, guiding)
     return model, *score_run(run, model, captures, train, test, cfg, device, guiding=summary, more=more)
 
-STAGE_1 = ("guiding_steps",)
-LESSONS = ("teacher_steps", "reading_steps", "handover_steps")
+STAGE_1 = ("guiding.steps",)
+LESSONS = ("auxiliary.warmup_steps", "auxiliary.encoder_steps", "auxiliary.handover_steps")
 
-def shortened(cfg: Config, share: float, names=(*STAGE_1, "gaussian_steps", *LESSONS)) -> Config:
+def shortened(cfg: Config, share: float, names=(*STAGE_1, "gaussian.steps", *LESSONS)) -> Config:
     "A share of the preset's steps, 0 to 1."
     if not 0 < share <= 1: raise GPHMError(f"share is {share}; a number above 0, at most 1, was expected")
-    return replace(cfg, **{k: max(2, round(share*getattr(cfg, k))) for k in names})
+    return override(cfg, {k: max(2, round(share*attrgetter(k)(cfg))) for k in names})
 
 def same_budget(cfg: Config, **changes) -> Config:
     "The config of a row without stage 1: its steps are added to stage 2."
-    return replace(cfg, gaussian_steps=cfg.gaussian_steps + cfg.guiding_steps, **changes)
+    return override(cfg, {"gaussian.steps": cfg.gaussian.steps + cfg.guiding.steps}, **changes)
 
 def steps_in(seconds: float, cfg: Config, train: FrameSet, guiding=None, device="cpu", tries: int = 4) -> int:
     """How many steps of the Gaussian stage this machine makes in so many seconds: a few are made early in a training, a few late in one.
     The fastest count, since other work on the machine only slows them down."""
     model = start_gaussians(cfg, train, guiding).to(device)
-    objective, opt = Objective(model, cfg, Sampler(train, cfg, "gaussian", cfg.gaussian_frames, cfg.gaussian_views),
-                               Lpips("vgg").to(device) if cfg.vgg else None), make_optimizer(model, cfg)
-    team, cost = make_team(device, cfg.precision), {}
+    objective, opt = Objective(model, cfg, Sampler(train, cfg, "gaussian", cfg.gaussian.frames, cfg.gaussian.views),
+                               Lpips("vgg").to(device) if cfg.losses.vgg else None), make_optimizer(model, cfg)
+    team, cost = make_team(device, cfg.run.precision), {}
     if team: objective = team.prepare_model(objective)
     for late in (False, True):
         for k in range(1 + tries):                                    # the first warms up; L_vgg comes once in vgg_every steps
             start = time.perf_counter()
-            for j in range(cfg.vgg_every):
-                training_step(objective, opt, (k + late*10**5)*cfg.vgg_every + j, 2*10**5*cfg.vgg_every, late, team)
-            if k: cost[late] = min(cost.get(late, np.inf), (time.perf_counter() - start)/cfg.vgg_every)
-    return max(20, round(seconds/(cfg.refine_from*cost[False] + (1 - cfg.refine_from)*cost[True])))
+            for j in range(cfg.losses.vgg_every):
+                training_step(objective, opt, (k + late*10**5)*cfg.losses.vgg_every + j, 2*10**5*cfg.losses.vgg_every, late, team)
+            if k: cost[late] = min(cost.get(late, np.inf), (time.perf_counter() - start)/cfg.losses.vgg_every)
+    return max(20, round(seconds/(cfg.optim.refine_from*cost[False] + (1 - cfg.optim.refine_from)*cost[True])))
 
 def over_seeds(rows: list[dict], names) -> dict: # name -> (mean, standard deviation or None)
     "Mean and spread of some numbers over the summaries of several seeds."

@@ -12,7 +12,7 @@ import math
 import torch, torch.nn as nn
 from fastcore.basics import patch
 from torch import Tensor
-from ..core.config import Config
+from ..core.config import ModelConfig, StartConfig
 from ..geometry.camera import Camera
 from ..geometry.pose import apply_pose, quat_multiply, rest_pose, rotmat_to_quat
 from .guiding import GuidingModel, MeanMesh, Rendered, same_views
@@ -49,7 +49,7 @@ def render_gaussians(g: Gaussians, X_can: Tensor, # [F, N, 3]
 class GaussianModel(HeadModel):
     "The Gaussian parametric head model: the shared head with one set of variables for each of N Gaussians; N is fixed."
     stage = "gaussian"
-    def __init__(self, cfg: Config, subjects: int, frames: int, landmarks: Tensor, gaussians: int):
+    def __init__(self, cfg: ModelConfig, subjects: int, frames: int, landmarks: Tensor, gaussians: int):
         super().__init__(cfg, subjects, frames, landmarks)
         self.f_att = MLP(cfg.width, 8, cfg.width, cfg.layers, gain=.1)
         N = gaussians
@@ -57,12 +57,12 @@ class GaussianModel(HeadModel):
         self.S_0, self.A_0 = nn.Parameter(torch.zeros(N, 3)), nn.Parameter(torch.zeros(N))
         self.Q_0 = nn.Parameter(torch.tensor([1., 0, 0, 0]).repeat(N, 1))
         self.H_P = nn.Parameter(torch.zeros(68, cfg.width))    # f_mean is gone, so landmarks keep their features too
-        if cfg.surface_motion:                                 # what training.surface binds to the data's mean head
+        if cfg.bound:                                 # what training.surface binds to the data's mean head
             self.register_buffer("bound", torch.full((N,), -1))
             self.register_buffer("bound_offset", torch.zeros(N, 3))
 
     @classmethod
-    def for_tensors(cls, cfg: Config, tensors: dict[str, Tensor]) -> "GaussianModel":
+    def for_tensors(cls, cfg: ModelConfig, tensors: dict[str, Tensor]) -> "GaussianModel":
         "An untrained model of the size that a checkpoint has."
         return cls(cfg, len(tensors["z_id"]), len(tensors["pose_delta"]), tensors["P_0"], len(tensors["X_0"]))
 
@@ -101,10 +101,10 @@ class GaussianModel(HeadModel):
 # %% ../../nbs/model/gaussian.ipynb #f7e370dd
 @patch
 @torch.no_grad()
-def start_attributes(self: GaussianModel):
-    "Scales from the distances to neighbours, opacity from the config."
-    self.S_0.copy_((self.cfg.scale_start*neighbour_distance(self.X_0.detach().cpu())).log()[:, None].expand(-1, 3))
-    self.A_0.fill_(math.log(self.cfg.opacity/(1 - self.cfg.opacity)))
+def start_attributes(self: GaussianModel, start: StartConfig):
+    "Scales from the distances to neighbours, opacity from `start`."
+    self.S_0.copy_((start.scale*neighbour_distance(self.X_0.detach().cpu())).log()[:, None].expand(-1, 3))
+    self.A_0.fill_(math.log(start.opacity/(1 - start.opacity)))
 
 @patch
 def bind(self: GaussianModel, vertices: Tensor, offsets: Tensor): # [N] int64, -1: to none; [N, 3] head lengths
@@ -112,7 +112,7 @@ def bind(self: GaussianModel, vertices: Tensor, offsets: Tensor): # [N] int64, -
     self.bound.copy_(vertices); self.bound_offset.copy_(offsets)
 
 @patch(cls_method=True)
-def from_guiding(cls: GaussianModel, guiding: GuidingModel, cfg: Config,
+def from_guiding(cls: GaussianModel, guiding: GuidingModel, cfg: ModelConfig,
                  added: Tensor | None = None # [K, 3] places of further Gaussians
                 ) -> "GaussianModel":
     "Inherit codes, landmarks, poses and networks; points start on the mean mesh (section 3.2)."
@@ -120,11 +120,11 @@ def from_guiding(cls: GaussianModel, guiding: GuidingModel, cfg: Config,
         mesh, P = guiding.mean_mesh(), guiding.P_0.detach()
         X, H = [mesh.X_0.cpu()], [mesh.H_0.cpu()]
         mesh = MeanMesh(mesh.X_0.cpu(), mesh.H_0.cpu(), mesh.faces.cpu())
-        if cfg.face_points:
-            x, h = face_points(mesh, P.cpu(), cfg.face_points, cfg.far, cfg.seed)
+        if start.face_points:
+            x, h = face_points(mesh, P.cpu(), start.face_points, cfg.far, seed)
             X.append(x); H.append(h)
-        if cfg.mouth_points:
-            x = mouth_cavity(P.cpu(), cfg.mouth_points, cfg.seed)
+        if start.mouth_points:
+            x = mouth_cavity(P.cpu(), start.mouth_points, seed)
             X.append(x); H.append(guiding.field(x.to(P.device))[1].cpu())
         if added is not None: X.append(added.cpu()); H.append(guiding.field(added.to(P.device))[1].cpu())
         X, H = torch.cat(X), torch.cat(H)
@@ -134,17 +134,17 @@ def from_guiding(cls: GaussianModel, guiding: GuidingModel, cfg: Config,
         assert not unexpected and all(k.split(".")[0] in {"f_att", "X_0", "H_0", "S_0", "Q_0", "A_0", "H_P", "bound", "bound_offset"} for k in missing)
         model.X_0.copy_(X); model.H_0.copy_(H)
         model.H_P.copy_(guiding.landmark_features().cpu())
-        model.start_attributes()
+        model.start_attributes(start)
     return model
 
 @patch(cls_method=True)
-def from_points(cls: GaussianModel, cfg: Config, subjects: int, frames: int, landmarks: Tensor, # [68, 3] canonical
+def from_points(cls: GaussianModel, cfg: ModelConfig, start: StartConfig, subjects: int, frames: int, landmarks: Tensor, # [68, 3] canonical
                 X_0: Tensor # [N, 3] canonical
                ) -> "GaussianModel":
     "Start from given points and nothing else: features are zero, networks are fresh (section 4.2, the other row of Table I)."
     model = cls(cfg, subjects, frames, landmarks, len(X_0))
     with torch.no_grad(): model.X_0.copy_(X_0)
-    model.start_attributes()
+    model.start_attributes(start)
     return model
 
 # %% ../../nbs/model/gaussian.ipynb #f7e370df

@@ -12,7 +12,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from tqdm.auto import tqdm
-from ..core.config import Config
+from ..core.config import ModelConfig
 from ..core.base import GPHMError, rng
 from ..geometry.pose import apply_pose
 from .dmtet import TetGrid, crossings
@@ -46,7 +46,7 @@ def same_views(x: Tensor, views: int) -> Tensor:
 class GuidingModel(HeadModel):
     "Guiding geometry model: a mean SDF on a tetrahedral grid (DMTet), and the shared head."
     stage = "guiding"
-    def __init__(self, cfg: Config, subjects: int, frames: int, landmarks: Tensor):
+    def __init__(self, cfg: ModelConfig, subjects: int, frames: int, landmarks: Tensor):
         super().__init__(cfg, subjects, frames, landmarks)
         self.f_mean = MLP(3 + 6*cfg.pos_freq, 1 + cfg.width, cfg.width, cfg.layers)
         with torch.no_grad():     # a smooth start: the k-th octave enters with 2^-k of its weight
@@ -72,37 +72,37 @@ class GuidingModel(HeadModel):
 
 # %% ../../nbs/model/guiding.ipynb #d13b7354
 @patch
-def start_as_sphere(self: GuidingModel, seed: int = 0, radius: float = .5, progress: bool = False) -> float:
-    "Fit f_mean to the SDF of a sphere round the head (`sphere_steps` steps); returns the mean error left."
+def start_as_sphere(self: GuidingModel, seed: int = 0, radius: float = .5, progress: bool = False, steps: int = 300) -> float:
+    "Fit f_mean to the SDF of a sphere round the head; returns the mean error left."
     center = torch.tensor(self.grid.center, device=self.sdf.device)
     def draw(gen):
         x = torch.as_tensor(gen.uniform(-1, 1, (SDF_BATCH, 3)), dtype=torch.float32, device=center.device)*self.grid.extent + center
         return x, x.norm(dim=1) - radius
-    return self.fit_sdf(draw, seed, "SDF to a sphere", progress)
+    return self.fit_sdf(draw, steps, seed, "SDF to a sphere", progress)
 
 @patch
 def start_as_hull(self: GuidingModel, share: Tensor, # [cells + 1]^3 flat: how often a grid point lies inside (training.batches.mean_hull)
-                  seed: int = 0, progress: bool = False) -> float:
+                  seed: int = 0, progress: bool = False, steps: int = 300) -> float:
     "Fit f_mean to the signed distance to where `share` crosses a half; returns the mean error left."
     n, size = self.grid.cells + 1, 2*self.grid.extent/self.grid.cells
     inside = gaussian_filter(share.reshape(n, n, n).cpu().numpy(), .7) > .5
     if not inside.any() or inside.all():
-        raise GPHMError("the masks carve no shape out of the grid's box; set sdf_start to 'sphere', "
+        raise GPHMError("the masks carve no shape out of the grid's box; set guiding.sdf_start to 'sphere', "
                         "or look at the masks and cameras of the capture")
     distance = distance_transform_edt(~inside) - distance_transform_edt(inside)
     target = torch.as_tensor(size*gaussian_filter(distance, .7), dtype=torch.float32).flatten()
     def draw(gen):
         index = torch.as_tensor(gen.integers(0, self.grid.count, SDF_BATCH))
         return self.grid.points(index).to(self.sdf.device), target[index].to(self.sdf.device)
-    return self.fit_sdf(draw, seed, "SDF to the hull", progress)
+    return self.fit_sdf(draw, steps, seed, "SDF to the hull", progress)
 
 SDF_BATCH, SDF_RATE = 4096, 2e-3     # points of a step, Adam's rate
 
 @patch
-def fit_sdf(self: GuidingModel, draw, seed: int, desc: str, progress: bool) -> float:
+def fit_sdf(self: GuidingModel, draw, steps: int, seed: int, desc: str, progress: bool) -> float:
     "Fit f_mean to the points and distances that `draw(generator)` gives; returns the last mean error."
     opt, gen = torch.optim.Adam(self.f_mean.parameters(), SDF_RATE), rng(seed, "sphere")
-    for _ in tqdm(range(self.cfg.sphere_steps), desc, disable=not progress):
+    for _ in tqdm(range(steps), desc, disable=not progress):
         x, distance = draw(gen)
         loss = F.l1_loss(self.field(x)[0], distance)
         opt.zero_grad(); loss.backward(); opt.step()
@@ -114,13 +114,13 @@ def fit_sdf(self: GuidingModel, draw, seed: int, desc: str, progress: bool) -> f
 def mean_mesh(self: GuidingModel) -> MeanMesh:
     "The mean mesh, with gradients to f_mean; updates the known SDF at the surface."
     edges, _ = self.grid.surface_edges(self.sdf)
-    if len(edges) == 0: raise GPHMError("the mean surface vanished; lower guiding_lr, or raise sphere_steps")
+    if len(edges) == 0: raise GPHMError("the mean surface vanished; lower guiding.lr, or raise guiding.sdf_steps")
     index, where = torch.unique(edges, return_inverse=True)
     s, h = self.field(self.grid.points(index))
     # The step before may have moved the surface: look again with the new values.
     self.sdf[index] = s.detach()
     edges, faces = self.grid.surface_edges(self.sdf)
-    if len(edges) == 0: raise GPHMError("the mean surface vanished; lower guiding_lr, or raise sphere_steps")
+    if len(edges) == 0: raise GPHMError("the mean surface vanished; lower guiding.lr, or raise guiding.sdf_steps")
     known = torch.full((self.grid.count,), -1, dtype=torch.long, device=index.device)
     known[index] = torch.arange(len(index), device=index.device)
     fresh = torch.unique(edges[known[edges] < 0])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import math
 import roma, torch, torch.nn as nn
 from torch import Tensor
-from ..core.config import Config
+from ..core.config import ModelConfig
 from .expression_encoder import ExpressionEncoder
 from .networks import MLP, Encoder, Displacement, Refine
 
@@ -24,12 +24,12 @@ def expression_weight(X: Tensor,         # [N, 3] canonical
         return ((far - d)/(far - near)).clamp(0, 1)
 
 # %% ../../nbs/model/head.ipynb #b165e133
-def displacements(cfg: Config) -> tuple[Displacement, Displacement]:
+def displacements(cfg: ModelConfig) -> tuple[Displacement, Displacement]:
     "f_exp and f_non."
     return (Displacement(cfg.width, cfg.layers, cfg.exp_dim, .1, cfg.blendshapes),
             Displacement(cfg.width, cfg.layers, cfg.non_dim, .02, cfg.blendshapes))
 
-def encoders(cfg: Config) -> tuple[ExpressionEncoder, Encoder]:
+def encoders(cfg: ModelConfig) -> tuple[ExpressionEncoder, Encoder]:
     "E_exp and E_non."
     common = cfg.encoder_width, cfg.face_size, cfg.normalize_faces
     return ExpressionEncoder(cfg.exp_dim, *common, cfg.tracked_points), Encoder(cfg.non_dim, *common)
@@ -85,7 +85,7 @@ class HeadMotion(nn.Module):
 # %% ../../nbs/model/head.ipynb #f7d10751
 class HeadModel(HeadMotion):
     "What both stages share: networks, identity codes, landmarks and pose corrections."
-    def __init__(self, cfg: Config, subjects: int, frames: int,
+    def __init__(self, cfg: ModelConfig, subjects: int, frames: int,
                  landmarks: Tensor, # [68, 3] mean canonical landmarks of the data
                 ):
         super().__init__()
@@ -95,7 +95,7 @@ class HeadModel(HeadMotion):
         self.f_exp, self.f_non = displacements(cfg)
         self.f_col = MLP(W, cfg.channels, W, cfg.layers, gain=.3)
         self.E_exp, self.E_non = encoders(cfg)
-        self.face_head = nn.Linear(cfg.exp_dim, 68*3) if cfg.motion_teacher else None  # reads motion off the code (training.auxiliary)
+        self.face_head = nn.Linear(cfg.exp_dim, 68*3) if cfg.face_head else None  # reads motion off the code (training.auxiliary)
         self.refine = Refine(cfg.channels, cfg.refine_width, cfg.refine_residual)
         self.z_id = nn.Parameter(torch.randn(subjects, cfg.id_dim)*.1/math.sqrt(cfg.id_dim))   # as NPHM
         self.P_0 = nn.Parameter(landmarks.clone().float())
@@ -103,7 +103,7 @@ class HeadModel(HeadMotion):
         self.register_buffer("background", white(cfg.channels), persistent=False)
 
     @classmethod
-    def for_tensors(cls, cfg: Config, tensors: dict[str, Tensor]) -> "HeadModel":
+    def for_tensors(cls, cfg: ModelConfig, tensors: dict[str, Tensor]) -> "HeadModel":
         "An untrained model of the size that a checkpoint has."
         return cls(cfg, len(tensors["z_id"]), len(tensors["pose_delta"]), tensors["P_0"])
 

@@ -9,7 +9,7 @@ __all__ = ['mouth_cavity', 'face_points', 'neighbour_distance', 'template_points
 import roma, torch
 from scipy.spatial import cKDTree
 from torch import Tensor
-from ..core.config import Config
+from ..core.config import ModelConfig
 from ..core.base import rng
 from .guiding import MeanMesh
 
@@ -56,7 +56,7 @@ def template_points(landmarks: Tensor, # [68, 3] mean canonical landmarks of the
     b = torch.as_tensor(gen.dirichlet([1., 1, 1], count), dtype=torch.float32)[..., None]
     return (corners[face]*b).sum(1) + near*torch.as_tensor(gen.normal(size=(count, 3)), dtype=torch.float32)
 
-def random_points(cfg: Config) -> Tensor: # [init_points, 3]
+def random_points(count: int, cfg: ModelConfig, seed: int = 0) -> Tensor: # [count, 3] in the box of the grid
     "Points drawn evenly in the box of the tetrahedral grid."
-    u = rng(cfg.seed, "random points").uniform(-1, 1, (cfg.init_points, 3))
+    u = rng(seed, "random points").uniform(-1, 1, (count, 3))
     return torch.tensor(cfg.grid_center) + cfg.grid_extent*torch.as_tensor(u, dtype=torch.float32)

@@ -50,7 +50,7 @@ class AuxiliaryInputs:
     @cached_property
     def motion_codes(self) -> Codes:
         "The codes that motion networks get: where a linear layer teaches E_exp, they send no gradient to it."
-        taught = self.cfg.motion_teacher and self.phase in ("gaussian", "hand-over")
+        taught = self.cfg.auxiliary.motion and self.phase in ("gaussian", "hand-over")
         return Codes(self.codes.exp.detach(), self.codes.non) if taught else self.codes
 
     @cached_property
@@ -117,23 +117,23 @@ class Auxiliary:
         return self.phases.get(phase, 0.)*(attrgetter(self.weight)(cfg) if self.weight else 1.)
 
 AUXILIARY = (
-    Auxiliary("read", "motion_teacher", {"gaussian": 3., "reading": 3.}, "E_exp knows brows and lids, not mouths alone",
+    Auxiliary("read", "auxiliary.motion", {"gaussian": 3., "reading": 3.}, "E_exp knows brows and lids, not mouths alone",
               lambda x: read_motion(x.model, x.codes.exp, x.batch.motion)),
-    Auxiliary("teach", "landmark", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 1.},
+    Auxiliary("teach", "losses.landmark", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 1.},
               "eq. 15 on many more frames than a batch has: encoders do not fall silent",
               lambda x: landmark_loss(x.moved[1], x.batch.landmarks)),
-    Auxiliary("move", "motion_teacher", {"gaussian": 1., "hand-over": 3.}, "f_exp moves brows and lids, whose motion eq. 15 hardly weighs",
+    Auxiliary("move", "auxiliary.motion", {"gaussian": 1., "hand-over": 3.}, "f_exp moves brows and lids, whose motion eq. 15 hardly weighs",
               landmark_motion_loss),
-    Auxiliary("near", "motion_teacher", {"gaussian": 1., "hand-over": 3.}, "Gaussians move as the landmarks beside them",
+    Auxiliary("near", "auxiliary.motion", {"gaussian": 1., "hand-over": 3.}, "Gaussians move as the landmarks beside them",
               neighbour_motion_loss),
-    Auxiliary("still", "shoulder", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 1.},
+    Auxiliary("still", "auxiliary.shoulder", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 1.},
               "E_non and f_non keep shoulders at rest when the head turns", shoulder_loss),
     Auxiliary("surface", "surface_motion", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 3.},
               "lids, lips, eyeballs, teeth and tongue move as the data's true surface does", surface_motion_loss),
     Auxiliary("shape", "surface_shape", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 3.},
               "points of the face lie where they truly are at rest", surface_shape_loss),
     Auxiliary("keep", "", {"hand-over": 1.}, "identities look as before while their motion is learned", appearance_loss),
-    Auxiliary("code", "code_reg", {"item": 1.}, "short identity codes", lambda x: x.z.square().sum()),
+    Auxiliary("code", "losses.code_reg", {"item": 1.}, "short identity codes", lambda x: x.z.square().sum()),
 )
 
 def auxiliary_losses(x, rows: tuple = AUXILIARY) -> dict[str, Tensor]: # name -> []
@@ -153,17 +153,17 @@ def auxiliary_table(rows: tuple = AUXILIARY) -> str:
 # %% ../../nbs/training/auxiliary.ipynb #1cba9abb
 def extra_losses(phase: str, model: HeadModel, cfg: Config, sampler: Sampler, step: int, count: int = 0,
                  share: tuple = (0, 1)) -> dict[str, Tensor]:
-    "The auxiliary losses of a step, on `count` (or `landmark_batch`) further frames of all identities; `share` is (process, processes)."
-    b = sampler.draw_auxiliary(step, count or cfg.landmark_batch, share)
+    "The auxiliary losses of a step, on `count` (or `auxiliary.batch`) further frames of all identities; `share` is (process, processes)."
+    b = sampler.draw_auxiliary(step, count or cfg.auxiliary.batch, share)
     return auxiliary_losses(AuxiliaryInputs(phase, model, cfg, sampler, b, model.encode(b.face, b.nonface),
                                             model.z_id.index_select(0, b.subject), step))
 
 # %% ../../nbs/training/auxiliary.ipynb #c9b1750d
-HAND_OVER_RATE = 2.     # times `teacher_lr`, for the hand-over's networks
+HAND_OVER_RATE = 2.     # times `auxiliary.lr`, for the hand-over's networks
 
 def share_of(cfg: Config, accelerator) -> tuple: # (process, processes)
     "Which part of a warm-up's frames this process takes; all where they cannot be shared equally."
-    several = accelerator and cfg.teacher_batch % accelerator.num_processes == 0
+    several = accelerator and cfg.auxiliary.warmup_batch % accelerator.num_processes == 0
     return (accelerator.process_index, accelerator.num_processes) if several else (0, 1)
 
 def average_gradients(accelerator, params: list):
@@ -176,7 +176,7 @@ def warm_up(params: list, rate: float, steps: int, cfg: Config, losses, name: st
             accelerator=None) -> dict[str, float]:
     "Adam on `losses(step)` for some parameters, on the config's schedule; returns the means of the last steps' terms."
     average = (lambda: average_gradients(accelerator, params)) if accelerator else None
-    last = optimise(losses, torch.optim.Adam(params, rate), steps, Schedule(cfg.decay, cfg.warmup), name=name, progress=progress,
+    last = optimise(losses, torch.optim.Adam(params, rate), steps, Schedule(cfg.optim.decay, cfg.optim.warmup), name=name, progress=progress,
                     gradients=average)
     return {k: sum(terms[k] for terms in last)/len(last) for k in (last[-1] if last else ())}
 
@@ -186,25 +186,25 @@ def parameters_of(model, *names: str) -> list:
     return [p for part in parts if part is not None for p in (part.parameters() if isinstance(part, torch.nn.Module) else [part])]
 
 def warm_up_encoders(model: HeadModel, cfg: Config, sampler: Sampler, progress: bool = True, accelerator=None) -> dict[str, float]:
-    "`teacher_steps` for codes, encoders, f_inj, f_id, f_exp and f_non; returns the means of the last losses."
+    "`auxiliary.warmup_steps` for codes, encoders, f_inj, f_id, f_exp and f_non; returns the means of the last losses."
     def losses(step):
         model.clamp_codes()
-        return extra_losses("warm-up", model, cfg, sampler, -1 - step, cfg.teacher_batch, share_of(cfg, accelerator))
+        return extra_losses("warm-up", model, cfg, sampler, -1 - step, cfg.auxiliary.warmup_batch, share_of(cfg, accelerator))
     params = parameters_of(model, "z_id", "E_exp", "E_non", "f_inj", "f_id", "f_exp", "f_non", "lift")
-    out = warm_up(params, cfg.teacher_lr, cfg.teacher_steps, cfg, losses, "warm-up of the encoders", progress, accelerator)
+    out = warm_up(params, cfg.auxiliary.lr, cfg.auxiliary.warmup_steps, cfg, losses, "warm-up of the encoders", progress, accelerator)
     model.clamp_codes()
     return out
 
 # %% ../../nbs/training/auxiliary.ipynb #c9b1750e
 def warm_up_reading(model: GaussianModel, cfg: Config, sampler: Sampler, progress: bool = True, accelerator=None) -> dict[str, float]:
-    "`reading_steps` in which E_exp alone learns to tell the landmarks' motion from a face."
+    "`auxiliary.encoder_steps` in which E_exp alone learns to tell the landmarks' motion from a face."
     i, n = share_of(cfg, accelerator)
     def losses(step):
-        b = sampler.draw_auxiliary(-1 - cfg.handover_steps - step, cfg.teacher_batch)
-        if cfg.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step), sampler.other_side))))
+        b = sampler.draw_auxiliary(-1 - cfg.auxiliary.handover_steps - step, cfg.auxiliary.warmup_batch)
+        if cfg.data.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step), sampler.other_side))))
         b = replace(b, face=b.face[i::n], motion=b.motion[i::n])
         return auxiliary_losses(AuxiliaryInputs("reading", model, cfg, sampler, b, Codes(model.E_exp(b.face), None), None, step))
-    return warm_up(parameters_of(model, "E_exp", "face_head"), cfg.teacher_lr, cfg.reading_steps, cfg, losses, "reading faces", progress,
+    return warm_up(parameters_of(model, "E_exp", "face_head"), cfg.auxiliary.lr, cfg.auxiliary.encoder_steps, cfg, losses, "reading faces", progress,
                    accelerator)
 
 def warm_up_motion(model: GaussianModel, cfg: Config, sampler: Sampler, progress: bool = True, accelerator=None,
@@ -212,12 +212,12 @@ def warm_up_motion(model: GaussianModel, cfg: Config, sampler: Sampler, progress
     "`handover_steps` for the networks that move Gaussians and for their features, with the encoders and the heads' appearance as they are."
     before, (i, n) = copy.deepcopy(model).requires_grad_(False), share_of(cfg, accelerator)
     def losses(step):
-        b = sampler.draw_auxiliary(-1 - step, cfg.teacher_batch, *([(i, n)] if n > 1 else []))
+        b = sampler.draw_auxiliary(-1 - step, cfg.auxiliary.warmup_batch, *([(i, n)] if n > 1 else []))
         with torch.no_grad(): codes = model.encode(b.face, b.nonface)
         return auxiliary_losses(AuxiliaryInputs("hand-over", model, cfg, sampler, b, codes, model.z_id.index_select(0, b.subject), step,
                                                 before), rows)
     params = parameters_of(model, "f_inj", "f_id", "f_exp", "f_non", "f_col", "f_att", "H_P", "H_0")
-    return warm_up(params, HAND_OVER_RATE*cfg.teacher_lr, cfg.handover_steps, cfg, losses, "hand-over", progress, accelerator)
+    return warm_up(params, HAND_OVER_RATE*cfg.auxiliary.lr, cfg.auxiliary.handover_steps, cfg, losses, "hand-over", progress, accelerator)
 
 def warm_up_gaussians(model: GaussianModel, cfg: Config, sampler: Sampler, progress: bool = True, accelerator=None) -> dict[str, float]:
     "The hand-over between the stages: reading, then motion; returns the means of the last losses."

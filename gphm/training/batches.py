@@ -181,22 +181,22 @@ class Sampler:
         self.counts = data.condition_count.cpu().numpy()
         self.reference, self.rest = reference_views(data).cpu().numpy(), rest_motion(data)
         self.motion, self.sigma = landmark_motion(data)
-        self.points = cfg.tracked_points and data.face_points is not None
-        self.surface = Surface(data) if cfg.surface_motion and data.surface_motion is not None else None
+        self.points = cfg.model.tracked_points and data.face_points is not None
+        self.surface = Surface(data) if cfg.auxiliary.surface_motion and data.surface_motion is not None else None
         self.other_side = points_mirror(data.face_points.flatten(0, 1)) if self.points else None
 
     def _drive(self, gen, rows) -> tuple[FaceInput, Tensor]:
         "A face image and a non-face image for each row."
         d, face, non, points = self.data, [], [], []
         for n in rows:
-            given = self.cfg.use_conditions and self.counts[n] and gen.random() < .5
+            given = self.cfg.data.use_conditions and self.counts[n] and gen.random() < .5
             k = gen.integers(self.counts[n]) if given else gen.choice(np.flatnonzero(self.visible[n]))
             face.append((d.conditions if given else d.face_images)[n, k])
             if self.points: points.append((d.condition_points if given else d.face_points)[n, k])
             view = gen.choice(np.flatnonzero(self.visible[n])) if gen.random() < .5 else self.reference[n]
             non.append(d.nonface_images[n, view])
         faces = unit(torch.stack(face))
-        if self.cfg.augment: faces = changed(faces, gen, self.cfg.augment)
+        if self.cfg.data.augment: faces = changed(faces, gen, self.cfg.data.augment)
         return hidden(FaceInput(faces, torch.stack(points)), gen) if self.points else FaceInput(faces), unit(torch.stack(non))
 
     def draw(self, step: int, item: int = 0, subject: int | None = None) -> Batch:

@@ -7,11 +7,11 @@ __all__ = ['MODELS', 'FREE', 'optimizer_tensors', 'restore_optimizer', 'save_ten
            'read_checkpoint', 'open_run', 'load_model', 'pack_model']
 
 # %% ../../nbs/training/checkpoint.ipynb #c382f319
-from dataclasses import asdict
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from ..core.config import Config, config_from
+from ..core.config import Config
+from ..core.stored_config import config_from, model_config_from, stored
 from ..core.base import GPHMError, atomic_path, read_json, resolve, write_json
 from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
@@ -58,22 +58,22 @@ def read_checkpoint(folder) -> tuple[dict, dict, int, float]: # model tensors, o
 
 # %% ../../nbs/training/checkpoint.ipynb #1186ca04
 MODELS = {"guiding": GuidingModel, "gaussian": GaussianModel}
-FREE = {"test_images", "save_every", "validate_every", "prefetch"}   # settings that may change between a run and its resumption
+FREE = {"run.test_images", "run.save_every", "run.validate_every", "run.prefetch"}   # may differ when a run is resumed
 
 def open_run(folder, stage: str, cfg: Config, **facts) -> bool: # whether there is a checkpoint to go on from
     "Write `config.json`, or compare with the one that is there."
     folder = resolve(folder)
-    new = dict(stage=stage, config=asdict(cfg), **facts)
+    new = dict(stage=stage, config=stored(cfg), **facts)
     if (folder/"checkpoint.safetensors").is_file():
         old = read_json(folder/"config.json")
         for key in new:
             if key != "config" and old.get(key) != new[key]:
                 raise GPHMError(f"{folder} holds a run whose {key} is {_short(old.get(key))}, but this one has {_short(new[key])}; "
                                 "choose another run_dir, or delete it")
-        for k, v in asdict(cfg).items():
-            was = old["config"].get(k)
-            if k not in FREE and (tuple(was) if isinstance(was, list) else was) != v:
-                raise GPHMError(f"{folder} holds a run with {k} = {was!r}, but this one has {k} = {v!r}; "
+        was = config_from(old["config"]).settings()
+        for k, v in cfg.settings().items():
+            if k not in FREE and was[k] != v:
+                raise GPHMError(f"{folder} holds a run with {k} = {was[k]!r}, but this one has {k} = {v!r}; "
                                 "choose another run_dir, or delete it")
         return True
     write_json(folder/"config.json", new)
@@ -87,7 +87,7 @@ def load_model(folder, device="cpu"):
     info = read_json(folder/"config.json")
     if info.get("stage") not in MODELS:
         raise GPHMError(f"{folder/'config.json'}: stage is {info.get('stage')!r}; one of {', '.join(MODELS)} was expected")
-    cfg = config_from(info["config"])
+    cfg = model_config_from(info["config"])
     tensors, _, step, _ = read_checkpoint(folder)
     try:
         model = MODELS[info["stage"]].for_tensors(cfg, tensors)

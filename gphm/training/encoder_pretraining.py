@@ -39,12 +39,12 @@ def moved_heads(model: GaussianModel, exp: Tensor, # [B, exp_dim]
     return P - P_ne
 
 # %% ../../nbs/training/encoder_pretraining.ipynb #81496e38
-READ_SHARE, RATE = 3, 1/2      # how much more reading counts than moving; of `teacher_lr`
+READ_SHARE, RATE = 3, 1/2      # how much more reading counts than moving; of `auxiliary.lr`
 
 def pretrain_encoder(model: GaussianModel, cfg: Config, frames: FrameSet, faces: FaceSamples, steps: int,
                      progress: bool = True) -> dict[str, float]:
     "`steps` more for E_exp, in place, half of each batch from `faces`; returns the means of the last losses."
-    sampler, half = Sampler(frames, cfg, "reading", 1, 1), cfg.teacher_batch
+    sampler, half = Sampler(frames, cfg, "reading", 1, 1), cfg.auxiliary.warmup_batch
     faces, heads = faces.to(model.z_id.device), len(model.z_id)
     motion = faces.motion + rest_offset(sampler)
     def losses(step):
@@ -52,7 +52,7 @@ def pretrain_encoder(model: GaussianModel, cfg: Config, frames: FrameSet, faces:
         own = sampler.draw_auxiliary(step, half)
         rows = torch.as_tensor(gen.integers(len(faces), size=half), device=motion.device)
         other = scaled(unit(faces.images[rows]), own.face.image.shape[1])
-        images = torch.cat([own.face.image.nan_to_num(.5), changed(other, gen, cfg.face_augment) if cfg.face_augment else other])
+        images = torch.cat([own.face.image.nan_to_num(.5), changed(other, gen, cfg.encoder.augment) if cfg.encoder.augment else other])
         truth = torch.cat([own.motion*sampler.sigma[:, None], motion[rows]])
         images, truth = mirrored(images, truth, gen)
         exp = model.E_exp(FaceInput(images))
@@ -61,4 +61,4 @@ def pretrain_encoder(model: GaussianModel, cfg: Config, frames: FrameSet, faces:
         return dict(move=motion_loss(moved_heads(model, exp, z), truth, sampler.sigma)/READ_SHARE,
                     read=read_motion(model, exp, truth/sampler.sigma[:, None]))
     free = parameters_of(model, "E_exp", "face_head")
-    with learning(model, free): return warm_up(free, RATE*cfg.teacher_lr, steps, cfg, losses, "pre-training E_exp", progress)
+    with learning(model, free): return warm_up(free, RATE*cfg.auxiliary.lr, steps, cfg, losses, "pre-training E_exp", progress)

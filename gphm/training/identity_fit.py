@@ -19,6 +19,7 @@ from .image_loss import ImageLoss
 from .optimise import Schedule, learning, optimise
 
 # %% ../../nbs/training/identity_fit.ipynb #d1c56b08
+from ..core.config import override, Config
 FIT_SCHEDULE = Schedule(.05, line=True)
 
 def show_as(model, z_id: Tensor, batch, **options):
@@ -42,12 +43,13 @@ STARTS = ("nearest", "random")
 def fit_codes(model, data: FrameSet, steps: int = 100, lr: float = 3e-2, frames: int = 2, views: int = 4,
               start: str = "nearest", # or "random", the paper's
               seed: int = 0, progress: bool = True,
-              **weights,              # of the loss in place of the model's: vgg, vgg_every, vgg_size, face_weight
+              cfg: Config = Config(), # weights of the losses, and whether condition images drive
+              **weights,              # in place of its: vgg, vgg_every, vgg_size, face_weight
              ) -> tuple[Tensor, list]: # [S, id_dim], S lists of losses
     "A code for each subject of `data`, with all networks fixed; and the course of the loss."
     if start not in STARTS: raise GPHMError(f"start is {start!r}; one of {', '.join(STARTS)} was expected")
-    loss = replace(ImageLoss.of(model.cfg), **weights)
-    sampler = Sampler(data, replace(model.cfg, seed=seed, augment=0.), "fit", frames, min(views, data.images.shape[1]))
+    loss = replace(ImageLoss.of(cfg), **weights)
+    sampler = Sampler(data, override(cfg, {"data.augment": 0.}, seed=seed), "fit", frames, min(views, data.images.shape[1]))
     lpips, found, courses = (Lpips("vgg").to(model.z_id.device) if loss.vgg and steps else None), [], []
     with learning(model):
         for s, name in enumerate(data.subject_names):
@@ -82,7 +84,7 @@ def toy_model(seed=0, size=48):
     from gphm.geometry.pose import rest_pose
     from gphm.model.gaussian import GaussianModel
     seed_everything(seed)
-    model = GaussianModel(make_config("smoke", vgg=0., face_weight=1.), 2, 1, .2*torch.randn(68, 3), gaussians=400)
+    model = GaussianModel(make_config("smoke", vgg=0., face_weight=1.).model, 2, 1, .2*torch.randn(68, 3), gaussians=400)
     with torch.no_grad():
         model.X_0.copy_(.3*torch.nn.functional.normalize(torch.randn(400, 3), dim=1)); model.H_0.normal_(); model.S_0.fill_(-3.)
         model.A_0.fill_(2.)

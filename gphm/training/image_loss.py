@@ -50,7 +50,7 @@ class ImageLoss:
     @classmethod
     def of(cls, cfg: Config) -> "ImageLoss":
         "The picture loss of both stages."
-        return cls(cfg.vgg, cfg.vgg_size, cfg.vgg_every, cfg.face_weight)
+        return cls(cfg.losses.vgg, cfg.losses.vgg_size, cfg.losses.vgg_every, cfg.losses.face_weight)
 
     def perceptual(self, lpips: Lpips, out: Rendered, batch: Batch) -> Tensor:
         "L_vgg: LPIPS of whole pictures, or of a square round the face of each frame's first view."

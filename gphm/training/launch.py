@@ -50,7 +50,7 @@ def train(preset: str = "", data_dir: str = "", run_dir: str = "", device: str =
     frames, test = open_splits(captures, cfg, device)
     facts = dict(validate=make_validation(captures, frames, test, cfg, device), data=captures.identity, subjects=list(frames.subject_names))
     guiding = None
-    if cfg.init == "guiding":
+    if cfg.start.init == "guiding":
         guiding = start_guiding(cfg, frames)
         train_together(guiding, frames, cfg, f"{run_dir}/guiding", device, processes, **facts)
     model = start_gaussians(cfg, frames, guiding)

@@ -78,9 +78,9 @@ class Watch:
         "What is kept of a step: numbers of every tenth, a checkpoint and a picture now and then, and what `validate` says."
         steps = stage.size(cfg)[0]
         if done % 10 == 1 or done <= 10 or done == steps: self.log(done, loss=total, seconds=round(seconds, 2), **terms)
-        if done % cfg.save_every == 0 and done < steps: save_checkpoint(self.run.dir, model, done, seconds, opt)
-        if done % max(1, steps//8) == 0: self.sample(model, sampler, done, done > int(cfg.refine_from*steps))
-        if validate and cfg.validate_every and (done % cfg.validate_every == 0 or done == steps): self.log(done, **validate(model))
+        if done % cfg.run.save_every == 0 and done < steps: save_checkpoint(self.run.dir, model, done, seconds, opt)
+        if done % max(1, steps//8) == 0: self.sample(model, sampler, done, done > int(cfg.optim.refine_from*steps))
+        if validate and cfg.run.validate_every and (done % cfg.run.validate_every == 0 or done == steps): self.log(done, **validate(model))
 
     def close(self):
         if self.board: self.board.close()
@@ -104,7 +104,7 @@ def prepare_first(model, stage: Stage, cfg: Config, sampler: Sampler, progress: 
     if sampler.points:
         seen = [x.flatten(0, 1) for x in (sampler.data.face_points, sampler.data.condition_points)]
         model.E_exp.know_points(torch.cat(seen))
-    start_codes(model, sampler.data, cfg.start_codes if stage.name == "guiding" else "random")
+    start_codes(model, sampler.data, cfg.guiding.start_codes if stage.name == "guiding" else "random")
     stage.start(model, cfg, sampler, progress)
     for warm_up in stage.warm_ups(cfg):
         log.info("warm-up: " + ", ".join(f"{k} {v:.4f}" for k, v in warm_up(model, cfg, sampler, progress, accelerator).items()))
@@ -112,9 +112,9 @@ def prepare_first(model, stage: Stage, cfg: Config, sampler: Sampler, progress: 
 # %% ../../nbs/training/loop.ipynb #4ecf81d3
 def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, validate=None, **facts) -> Run:
     """Train `model` in place (either stage) and return its run; resumes from `run_dir`, and does nothing if it is complete.
-    `validate(model)` gives numbers to log every `cfg.validate_every` steps. `facts` are stored in config.json and must agree on resumption.
+    `validate(model)` gives numbers to log every `cfg.run.validate_every` steps. `facts` are stored in config.json and must agree on resumption.
     Under `accelerate launch`, call it in every process."""
-    stage, run, accelerator = stage_of(model), Run(run_dir), make_accelerator(device, cfg.precision)
+    stage, run, accelerator = stage_of(model), Run(run_dir), make_accelerator(device, cfg.run.precision)
     steps, F, V = stage.size(cfg)
     if torch.device(device).type == "cpu": keep_memory()
     main = accelerator is None or accelerator.is_main_process
@@ -127,12 +127,12 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
     watch = Watch(run, first) if main else None
     start = time.perf_counter() - before
     if first == 0: prepare_first(model, stage, cfg, sampler, progress and main, accelerator if processes > 1 else None)
-    lpips = Lpips("vgg").to(device) if stage.perceptual and cfg.vgg and cfg.vgg_size != -1 else None
-    if main: write_json(run.dir/"machine.json", dict(processes=processes, threads=torch.get_num_threads(), precision=cfg.precision))
+    lpips = Lpips("vgg").to(device) if stage.perceptual and cfg.losses.vgg and cfg.losses.vgg_size != -1 else None
+    if main: write_json(run.dir/"machine.json", dict(processes=processes, threads=torch.get_num_threads(), precision=cfg.run.precision))
     model.train()
-    objective = Objective(model, cfg, Prefetcher(sampler, range(rank, cfg.batch, processes), cfg.prefetch, steps), lpips, rank, processes)
+    objective = Objective(model, cfg, Prefetcher(sampler, range(rank, cfg.optim.batch, processes), cfg.run.prefetch, steps), lpips, rank, processes)
     if accelerator: objective = accelerator.prepare_model(objective)
-    refine_step, coarse_steps = int(cfg.refine_from*steps), cfg.coarse*steps
+    refine_step, coarse_steps = int(cfg.optim.refine_from*steps), cfg.optim.coarse*steps
 
     def losses(step):
         stage.before_step(model, cfg, step)
@@ -142,7 +142,7 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
         model.clamp_codes()
         if main: watch.step(model, sampler, stage, cfg, done, total, terms, time.perf_counter() - start, opt, validate)
 
-    optimise(losses, opt, steps, Schedule(cfg.decay, cfg.warmup), first, after, f"{stage.name} stage", progress and main,
+    optimise(losses, opt, steps, Schedule(cfg.optim.decay, cfg.optim.warmup), first, after, f"{stage.name} stage", progress and main,
              advice=f"the last good checkpoint is kept in {run.dir}: lower the rates, or set clip, and start again",
              **step_options(cfg, accelerator))
     if main:

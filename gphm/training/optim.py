@@ -15,12 +15,12 @@ from ..model.networks import MLP
 # %% ../../nbs/training/optim.ipynb #e86f178e
 def guiding_rates(cfg: Config) -> dict[str, float]:
     "Rates of stage 1."
-    return dict(networks=cfg.guiding_lr, z_id=cfg.guiding_code_lr, P_0=cfg.landmark_lr, pose_delta=cfg.pose_lr)
+    return dict(networks=cfg.guiding.lr, z_id=cfg.guiding.code_lr, P_0=cfg.optim.landmark_lr, pose_delta=cfg.optim.pose_lr)
 
 def gaussian_rates(cfg: Config) -> dict[str, float]:
     "Rates of stage 2."
-    return dict(networks=cfg.gaussian_lr, z_id=cfg.gaussian_code_lr, P_0=cfg.landmark_lr, pose_delta=cfg.pose_lr, X_0=cfg.mean_lr,
-                H_0=cfg.feature_lr, H_P=cfg.feature_lr, S_0=cfg.scale_lr, Q_0=cfg.quat_lr, A_0=cfg.opacity_lr)
+    return dict(networks=cfg.gaussian.lr, z_id=cfg.gaussian.code_lr, P_0=cfg.optim.landmark_lr, pose_delta=cfg.optim.pose_lr, X_0=cfg.gaussian.mean_lr,
+                H_0=cfg.gaussian.feature_lr, H_P=cfg.gaussian.feature_lr, S_0=cfg.gaussian.scale_lr, Q_0=cfg.gaussian.quat_lr, A_0=cfg.gaussian.opacity_lr)
 
 RATES = dict(guiding=guiding_rates, gaussian=gaussian_rates)     # by a model's `stage`
 
@@ -68,9 +68,9 @@ class Optimizers:
     def step(self): [o.step() for o in self.parts]
 
 def make_optimizer(model, cfg: Config) -> Optimizers:
-    "Adam for all variables, or, with `cfg.muon`, Muon for the MLPs' hidden matrices and Adam for the rest."
+    "Adam for all variables, or, with `cfg.optim.muon`, Muon for the MLPs' hidden matrices and Adam for the rest."
     groups = parameter_groups(model, cfg)
-    rate = cfg.muon*RATES[model.stage](cfg)["networks"]
+    rate = cfg.optim.muon*RATES[model.stage](cfg)["networks"]
     matrices = hidden_matrices(model) if rate else []
     own = {id(p) for p in matrices}
     groups[0]["params"] = [p for p in groups[0]["params"] if id(p) not in own]

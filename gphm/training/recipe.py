@@ -9,11 +9,11 @@ __all__ = ['PRETRAINED', 'TAUGHT', 'prepare_heads', 'open_splits', 'drivers', 'o
            'contact_sheet', 'show_pairs', 'show_expressions', 'show_course', 'show_mean_mesh', 'show_points']
 
 # %% ../../nbs/training/recipe.ipynb #f477d91a
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np, torch
 from PIL import Image
-from ..core.config import Config
+from ..core.config import Config, override
 from ..core.base import GPHMError, Run, log, read_json, resolve, run_facts, write_json
 from ..core.viz import picture_grid
 from ..synth.shape.basis import PARTS, HeadBasis
@@ -42,12 +42,12 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
     "Open a capture, or make the preset's synthetic heads there."
     root = resolve(data_dir)
     if not (root/"dataset.json").is_file():
-        write_heads(root, cfg.subjects, cfg.expressions, cfg.views, cfg.test_views, cfg.image_size, cfg.conditions, cfg.seed,
+        write_heads(root, cfg.data.subjects, cfg.data.expressions, cfg.data.views, cfg.data.test_views, cfg.data.image_size, cfg.data.conditions, cfg.seed,
                     progress=progress,
-                    test_subjects=cfg.test_subjects, test_expressions=cfg.test_expressions, donors=cfg.lenders,
-                    expressions_from=cfg.expressions_from, wear=cfg.wear, variety=cfg.variety, surface=cfg.surface)
+                    test_subjects=cfg.data.test_subjects, test_expressions=cfg.data.test_expressions, donors=cfg.data.donors,
+                    expressions_from=cfg.data.expressions_from, wear=cfg.data.wear, variety=cfg.data.variety, surface=cfg.data.surface)
     captures = open_captures(root)
-    return write_points(captures, progress=progress) if cfg.tracked_points else captures
+    return write_points(captures, progress=progress) if cfg.model.tracked_points else captures
 
 def open_splits(captures: Captures, cfg: Config, device="cpu") -> tuple[FrameSet, FrameSet | None]:
     """The training part of a capture (all of it, where it has no splits) and the held-out part, in memory: other cameras, or of a video
@@ -55,9 +55,9 @@ def open_splits(captures: Captures, cfg: Config, device="cpu") -> tuple[FrameSet
     if "train" not in captures.splits and captures.splits:
         raise GPHMError(f"{captures.root}/dataset.json has splits, but none named 'train'; name what is trained on")
     def load(part, surface=False):
-        frames = load_frames(captures, **part, face_size=cfg.face_size, nonface_size=cfg.face_size, surface=surface)
-        return (with_points(frames, captures) if cfg.tracked_points else frames).to(device)
-    train = load(captures.splits.get("train", {}), cfg.surface_motion > 0)
+        frames = load_frames(captures, **part, face_size=cfg.model.face_size, nonface_size=cfg.model.face_size, surface=surface)
+        return (with_points(frames, captures) if cfg.model.tracked_points else frames).to(device)
+    train = load(captures.splits.get("train", {}), cfg.auxiliary.surface_motion > 0)
     test = load(captures.splits["test"]) if "test" in captures.splits else None
     if test is None: log.warning(f"{captures.root} has no split 'test': nothing is held out, so this training gets no scores")
     elif test.subject_names != train.subject_names:
@@ -72,8 +72,8 @@ def drivers(train: FrameSet, test: FrameSet) -> FrameSet:
 def open_split(captures: Captures, name: str, cfg: Config, device="cpu", **names) -> FrameSet | None:
     "A further split of a capture, in memory; None if it has no such split."
     if name not in captures.splits: return None
-    frames = load_frames(captures, **(captures.splits[name] | names), face_size=cfg.face_size, nonface_size=cfg.face_size)
-    return (with_points(frames, captures) if cfg.tracked_points else frames).to(device)
+    frames = load_frames(captures, **(captures.splits[name] | names), face_size=cfg.model.face_size, nonface_size=cfg.model.face_size)
+    return (with_points(frames, captures) if cfg.model.tracked_points else frames).to(device)
 
 # %% ../../nbs/training/recipe.ipynb #16375330
 PRETRAINED = "reading.json"      # in a run's folder: what pre-training on faces made of E_exp
@@ -93,7 +93,7 @@ class Validation:
 def make_validation(captures: Captures, train: FrameSet, test: FrameSet | None, cfg: Config, device="cpu",
                     images: int = 12) -> Validation | None:
     "What `train_stage` asks now and then: PSNR on a few held-out cameras (of a video, frames) and unseen expressions."
-    if not cfg.validate_every: return None
+    if not cfg.run.validate_every: return None
     sets, new = {}, open_split(captures, "test_expressions", cfg, device)
     if test is not None:
         seen = drivers(train, test)
@@ -106,9 +106,9 @@ def score_unseen(model, captures: Captures, cfg: Config, device="cpu", steps: in
     if not {"test", "test_subjects"} <= set(captures.splits) or not stage_of(model).fits_codes: return {}, {}
     people = captures.splits["test_subjects"]["subjects"]
     seen, hidden = (open_split(captures, name, cfg, device, subjects=people) for name in ("train", "test"))
-    z, _ = fit_codes(model, seen, steps)
+    z, _ = fit_codes(model, seen, steps, cfg=cfg)
     people = with_people(model, z, len(seen))
-    return evaluate_heads(people, drivers(seen, hidden), hidden, cfg.test_images, name="test_subjects")
+    return evaluate_heads(people, drivers(seen, hidden), hidden, cfg.run.test_images, name="test_subjects")
 
 def run_details(run: Run, model, cfg: Config) -> dict:
     "What a run's summary says besides scores: how long it took, how large the model is, on what it ran."
@@ -130,13 +130,13 @@ def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameS
     else:
         drive = drivers(train, test)
         facts["scored"] = "held-out cameras" if drive is train else "held-out frames, each driven by itself"
-        scores, scored = evaluate_heads(model, drive, test, cfg.test_images)
-        save_scored(run.dir, scored["truth"], scored["render"], scored["masks"], scored["names"], cfg.test_images)
+        scores, scored = evaluate_heads(model, drive, test, cfg.run.test_images)
+        save_scored(run.dir, scored["truth"], scored["render"], scored["masks"], scored["names"], cfg.run.test_images)
         scores |= {f"test/motion_{k}": v for k, v in motion_explained(model, drive, test).items()}
-    if cfg.test_images and more:
+    if cfg.run.test_images and more:
         new = open_split(captures, "test_expressions", cfg, device)
         if new is not None and new.subject_names == train.subject_names:
-            scores |= evaluate_heads(model, new, new, cfg.test_images, name="test_expressions")[0]
+            scores |= evaluate_heads(model, new, new, cfg.run.test_images, name="test_expressions")[0]
         unseen, scored["unseen"] = score_unseen(model, captures, cfg, device)
         scores |= unseen
     if guiding: scores |= {f"guiding/{k}": v for k, v in guiding.items() if k.startswith(("test/", "train/"))}
@@ -158,23 +158,23 @@ def pretrained(facts: dict) -> bool:
 def learn_faces(run: Run, model: GaussianModel, train: FrameSet, learned: FaceSamples, new: FaceSamples, cfg: Config, progress: bool = True) -> dict:
     "Pre-train E_exp on faces and keep the model, unless the run's checkpoint has these steps; returns scores on new faces before."
     _, _, step, seconds = read_checkpoint(run.dir)
-    if step >= cfg.gaussian_steps + cfg.face_steps: return {}
+    if step >= cfg.gaussian.steps + cfg.encoder.steps: return {}
     before = {f"before/{k}": v for k, v in faces_explained(model, new).items()}
     write_json(run.dir/PRETRAINED, before)
-    pretrain_encoder(model, cfg, train, learned, cfg.face_steps, progress)
-    save_checkpoint(run.dir, model, step + cfg.face_steps, seconds)
+    pretrain_encoder(model, cfg, train, learned, cfg.encoder.steps, progress)
+    save_checkpoint(run.dir, model, step + cfg.encoder.steps, seconds)
     return before
 
 def prepare_encoder(run: Run, model: GaussianModel, captures: Captures, train: FrameSet, cfg: Config, progress: bool = True) -> dict:
-    """After stage 2: E_exp learns from the faces of `face_people`, unless it did; returns what the run's folder keeps of it.
+    """After stage 2: E_exp learns from the faces of `encoder.people`, unless it did; returns what the run's folder keeps of it.
     Captures without neutral frames are passed over, with a logged line and a word in that record."""
     # one person to learn from and one to test on, and a layer that reads
-    if not (cfg.face_people > 1 and cfg.face_steps and cfg.motion_teacher): return {}
+    if not (cfg.encoder.people > 1 and cfg.encoder.steps and cfg.auxiliary.motion): return {}
     record = run.dir/PRETRAINED
     facts = read_json(record) if record.is_file() else {}
     if pretrained(facts): return facts
     if "neutral" in train.expression_names:
-        faces = write_faces(f"{captures.root}-faces", cfg.face_people, cfg.face_moments, cfg.face_size, cfg.seed, progress=progress)
+        faces = write_faces(f"{captures.root}-faces", cfg.encoder.people, cfg.encoder.frames, cfg.model.face_size, cfg.seed, progress=progress)
         learned, new = split_people(faces)
         facts |= learn_faces(run, model, train, learned, new, cfg, progress)
         facts |= {f"after/{k}": v for k, v in faces_explained(model, new).items()}
@@ -191,7 +191,7 @@ def mean_landmarks(train: FrameSet) -> torch.Tensor: # [68, 3]
 
 def start_guiding(cfg: Config, train: FrameSet) -> GuidingModel:
     "The model of stage 1 before its first step."
-    return GuidingModel(cfg, len(train.subject_names), len(train), mean_landmarks(train))
+    return GuidingModel(cfg.model, len(train.subject_names), len(train), mean_landmarks(train))
 
 def train_there(model, run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu", processes: int = 0) -> Run:
     "Train a model in its run's folder, or open what was trained there."
@@ -205,28 +205,28 @@ def prepare_guiding(run_dir, captures: Captures, train: FrameSet, test: FrameSet
     model = start_guiding(cfg, train)
     if start: model.load_state_dict(load_model(start).state_dict())
     run = train_there(model, run_dir, captures, train, test, cfg, device, processes)
-    scoring = cfg if images is None else replace(cfg, test_images=images)
+    scoring = cfg if images is None else override(cfg, test_images=images)
     summary, scored = score_run(run, model, captures, train, test, scoring, device, more=more)
     return model, summary, scored
 
 def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None = None) -> GaussianModel:
-    "The model of stage 2 before its first step, as `cfg.init` says: from the guiding mesh, a morphable template, or at random."
-    if cfg.init == "guiding":
+    "The model of stage 2 before its first step, as `cfg.start.init` says: from the guiding mesh, a morphable template, or at random."
+    if cfg.start.init == "guiding":
         if guiding is None: raise GPHMError("init is 'guiding', but no guiding model was given; train one with prepare_guiding")
-        known = Surface(train) if cfg.surface_motion and train.surface_motion is not None else None
-        model = GaussianModel.from_guiding(guiding, cfg, known.added(cfg.surface_points, cfg.seed) if known and cfg.surface_points else None)
+        known = Surface(train) if cfg.auxiliary.surface_motion and train.surface_motion is not None else None
+        model = GaussianModel.from_guiding(guiding, cfg, known.added(cfg.start.surface_points, cfg.seed) if known and cfg.start.surface_points else None)
         if known:
             v = known.bind(model.X_0.detach())
             model.bind(v, torch.where(v[:, None] >= 0, model.X_0.detach() - known.mean[v], 0.))
         return model
     P = mean_landmarks(train)
-    if cfg.init == "random": X = random_points(cfg)
-    elif cfg.init == "template":
+    if cfg.start.init == "random": X = random_points(cfg.start.init_points, cfg.model, cfg.seed)
+    elif cfg.start.init == "template":
         basis = HeadBasis.load()
         skin = torch.isin(basis.part, torch.tensor([PARTS.index(n) for n in ("skin", "eye_left", "eye_right", "mouth")]))
-        X = template_points(P, cfg.init_points, basis.vertices()[0], basis.faces[skin], basis.landmarks, cfg.seed)
-    else: raise GPHMError(f"init is {cfg.init!r}; 'guiding', 'template' or 'random' was expected")
-    return GaussianModel.from_points(cfg, len(train.subject_names), len(train), P, X)
+        X = template_points(P, cfg.start.init_points, basis.vertices()[0], basis.faces[skin], basis.landmarks, cfg.seed)
+    else: raise GPHMError(f"init is {cfg.start.init!r}; 'guiding', 'template' or 'random' was expected")
+    return GaussianModel.from_points(cfg.model, cfg.start, len(train.subject_names), len(train), P, X)
 
 def prepare_gaussians(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu",
                       guiding: GuidingModel | None = None, processes: int = 0) -> tuple[GaussianModel, Run]:

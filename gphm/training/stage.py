@@ -48,30 +48,30 @@ class Stage:
 class Guiding(Stage):
     name, perceptual, fits_codes = "guiding", False, False
 
-    def size(self, cfg): return cfg.guiding_steps, cfg.guiding_frames, cfg.guiding_views
+    def size(self, cfg): return cfg.guiding.steps, cfg.guiding.frames, cfg.guiding.views
 
     def own_losses(self, out, rest, batch, cfg):
-        return dict(sil=cfg.silhouette*silhouette_iou(out.mask, batch.masks), lap=cfg.laplacian*laplacian(out.X_ne, rest.faces))
+        return dict(sil=cfg.losses.silhouette*silhouette_iou(out.mask, batch.masks), lap=cfg.losses.laplacian*laplacian(out.X_ne, rest.faces))
 
     def start(self, model, cfg, sampler, progress):
-        if cfg.sdf_start == "hull":
-            model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress)
-        elif cfg.sdf_start == "sphere": model.start_as_sphere(cfg.seed, progress=progress)
-        else: raise GPHMError(f"sdf_start is {cfg.sdf_start!r}; 'sphere' or 'hull' was expected")
+        if cfg.guiding.sdf_start == "hull":
+            model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress, cfg.guiding.sdf_steps)
+        elif cfg.guiding.sdf_start == "sphere": model.start_as_sphere(cfg.seed, progress=progress, steps=cfg.guiding.sdf_steps)
+        else: raise GPHMError(f"sdf_start is {cfg.guiding.sdf_start!r}; 'sphere' or 'hull' was expected")
 
-    def warm_ups(self, cfg): return [warm_up_encoders] if cfg.teacher_steps else []
+    def warm_ups(self, cfg): return [warm_up_encoders] if cfg.auxiliary.warmup_steps else []
 
     def before_step(self, model, cfg, step):
-        if step % cfg.sdf_refresh == 0: model.refresh()
+        if step % cfg.guiding.sdf_refresh == 0: model.refresh()
 
 class Gaussian(Stage):
     name, perceptual, fits_codes = "gaussian", True, True
 
-    def size(self, cfg): return cfg.gaussian_steps, cfg.gaussian_frames, cfg.gaussian_views
+    def size(self, cfg): return cfg.gaussian.steps, cfg.gaussian.frames, cfg.gaussian.views
 
     def warm_ups(self, cfg):
-        encoders = [warm_up_encoders] if cfg.teacher_steps and cfg.init != "guiding" else []      # else stage 1 did
-        return encoders + ([warm_up_gaussians] if cfg.motion_teacher and cfg.handover_steps else [])
+        encoders = [warm_up_encoders] if cfg.auxiliary.warmup_steps and cfg.start.init != "guiding" else []      # else stage 1 did
+        return encoders + ([warm_up_gaussians] if cfg.auxiliary.motion and cfg.auxiliary.handover_steps else [])
 
 STAGES = {stage.name: stage for stage in (Guiding(), Gaussian())}
 
@@ -89,8 +89,8 @@ def step_losses(model, cfg: Config, batch: Batch, step: int, refine: bool, lpips
     rest = model.at_rest(z)
     out = model(z, codes, pose, batch.world_to_camera, batch.K, batch.images.shape[2:4], refine, rest)
     P = model.landmarks(codes, z.expand(len(batch.frames), -1), model.landmark_features())
-    image = ImageLoss.of(cfg)(out, batch, step, lpips if stage.perceptual and refine else None, refine and cfg.refine, vgg_share)
-    both = image | dict(lmk=cfg.landmark*landmark_loss(P, batch.landmarks), reg=cfg.offset*out.reg)
+    image = ImageLoss.of(cfg)(out, batch, step, lpips if stage.perceptual and refine else None, refine and cfg.model.refine, vgg_share)
+    both = image | dict(lmk=cfg.losses.landmark*landmark_loss(P, batch.landmarks), reg=cfg.losses.offset*out.reg)
     return both | stage.own_losses(out, rest, batch,
                                    cfg) | auxiliary_losses(AuxiliaryInputs("item", model, cfg, None, batch, codes, z[None], step, out=out))
 
@@ -98,10 +98,10 @@ def step_losses(model, cfg: Config, batch: Batch, step: int, refine: bool, lpips
 # parts that an item is cut into; 0 if the work cannot be shared equally
 def shares(cfg: Config, frames: int, views: int, processes: int) -> int:
     "How items of `frames` x `views` images are shared by some processes: 1 leaves them whole."
-    if cfg.landmark_batch % processes: return 0
-    if cfg.batch % processes == 0: return 1
-    if processes % cfg.batch: return 0
-    parts = processes//cfg.batch
+    if cfg.auxiliary.batch % processes: return 0
+    if cfg.optim.batch % processes == 0: return 1
+    if processes % cfg.optim.batch: return 0
+    parts = processes//cfg.optim.batch
     return parts if frames % parts == 0 or (parts % frames == 0 and views % (parts//frames) == 0) else 0
 
 def possible_processes(cfg: Config, frames: int, views: int, limit: int = 64) -> list[int]:
@@ -114,8 +114,8 @@ class Objective(torch.nn.Module):
         super().__init__()
         self.parts = shares(cfg, sampler.F, sampler.V, processes)
         if not self.parts:
-            raise GPHMError(f"a batch of {cfg.batch} items of {sampler.F} x {sampler.V} images and {cfg.landmark_batch} auxiliary frames "
-                            f"(landmark_batch) cannot be shared equally by {processes} processes; "
+            raise GPHMError(f"a batch of {cfg.optim.batch} items of {sampler.F} x {sampler.V} images and {cfg.auxiliary.batch} auxiliary frames "
+                            f"(auxiliary.batch) cannot be shared equally by {processes} processes; "
                             f"{', '.join(map(str, possible_processes(cfg, sampler.F, sampler.V)))} processes can")
         self.model, self.cfg, self.sampler, self.rank, self.processes = model, cfg, sampler, rank, processes
         self.lpips = lpips                     # has buffers and no parameters, so nothing of it learns
@@ -124,15 +124,15 @@ class Objective(torch.nn.Module):
     def items(self) -> range:
         "Those of a batch that this process works on."
         first = self.rank//self.parts
-        return range(self.rank, self.cfg.batch, self.processes) if self.parts == 1 else range(first, first + 1)
+        return range(self.rank, self.cfg.optim.batch, self.processes) if self.parts == 1 else range(first, first + 1)
 
     def forward(self, step: int, item: int, refine: bool, coarse: bool = False) -> dict[str, Tensor]:
         cfg, batch = self.cfg, part_of(self.sampler.draw(step, item), self.rank % self.parts, self.parts)
         several = max(1, self.parts//self.sampler.F) # parts of a frame's views, of which the first has what L_vgg looks at
-        vgg_share = 1. if several == 1 or not cfg.vgg_size else float(several*(self.rank % several == 0))
+        vgg_share = 1. if several == 1 or not cfg.losses.vgg_size else float(several*(self.rank % several == 0))
         part = step_losses(self.model, cfg, halved(batch) if coarse else batch, step, refine, self.lpips, vgg_share)
-        part = {k: v*self.processes/(cfg.batch*self.parts) for k, v in part.items()}
-        if item == self.items[-1] and cfg.landmark_batch:
+        part = {k: v*self.processes/(cfg.optim.batch*self.parts) for k, v in part.items()}
+        if item == self.items[-1] and cfg.auxiliary.batch:
             part |= extra_losses(self.model.stage, self.model, cfg, self.sampler, step, share=(self.rank, self.processes))
         return part
 
@@ -147,12 +147,12 @@ def item_losses(objective, step: int, refine: bool, coarse: bool = False, accele
 def step_options(cfg: Config, accelerator=None) -> dict:
     "How a stage makes its steps: options of `optimiser_step`."
     shared = dict(backward=accelerator.backward, reduce=lambda terms: accelerator.reduce(terms, "mean")) if accelerator else {}
-    return dict(clip=cfg.clip) | shared
+    return dict(clip=cfg.optim.clip) | shared
 
 def training_step(objective, opt, step: int, steps: int, refine: bool, accelerator=None) -> tuple[float, dict]:
     "One step of either stage: the loss and its terms, means over processes. A loss that is not finite changes nothing."
     own = getattr(objective, "module", objective)
-    parts = item_losses(objective, step, refine, step < own.cfg.coarse*steps, accelerator)
-    terms = optimiser_step(parts, opt, Schedule(own.cfg.decay, own.cfg.warmup)(step, steps), **step_options(own.cfg, accelerator))
+    parts = item_losses(objective, step, refine, step < own.cfg.optim.coarse*steps, accelerator)
+    terms = optimiser_step(parts, opt, Schedule(own.cfg.optim.decay, own.cfg.optim.warmup)(step, steps), **step_options(own.cfg, accelerator))
     own.model.clamp_codes()
     return sum(terms.values()), terms

@@ -9,7 +9,8 @@ __all__ = ['SMALL', 'cores', 'count_processes', 'step_times', 'pick_precision', 
 import copy, os, time
 from dataclasses import replace
 import numpy as np, torch
-from ..core.config import Config
+from ..core.config import Config, override
+from ..core.stored_config import config_from
 from ..core.base import GPHMError, Run, log, read_json, resolve
 from ..capture.frames import FrameSet
 from ..model.gaussian import GaussianModel
@@ -37,13 +38,13 @@ def count_processes(stage: str, cfg: Config, image_size, # (H, W)
     if processes:
         if not shares(cfg, F, V, processes):
             fit = [str(p) for p in possible_processes(cfg, F, V)]
-            raise GPHMError(f"processes is {processes}, but a step of the {stage} stage has {cfg.batch} x {F} x {V} images and "
-                            f"{cfg.landmark_batch} auxiliary frames, which {processes} cannot share equally; choose "
+            raise GPHMError(f"processes is {processes}, but a step of the {stage} stage has {cfg.optim.batch} x {F} x {V} images and "
+                            f"{cfg.auxiliary.batch} auxiliary frames, which {processes} cannot share equally; choose "
                             f"{', '.join(fit[:-1])}{' or ' if fit[1:] else ''}{fit[-1]}")
         return processes
-    if steps*cfg.batch*F*V*image_size[0]*image_size[1] < SMALL: return 1
+    if steps*cfg.optim.batch*F*V*image_size[0]*image_size[1] < SMALL: return 1
     # parts of an item would decode its identity each
-    return max(p for p in range(1, (available or cores()) + 1) if cfg.batch % p == 0 and shares(cfg, F, V, p))
+    return max(p for p in range(1, (available or cores()) + 1) if cfg.optim.batch % p == 0 and shares(cfg, F, V, p))
 
 # %% ../../nbs/training/together.ipynb #70c21002
 def step_times(model, frames: FrameSet, cfg: Config, count: int = 4) -> dict[str, float]: # precision -> seconds
@@ -51,7 +52,7 @@ def step_times(model, frames: FrameSet, cfg: Config, count: int = 4) -> dict[str
     stage, threads, times = stage_of(model), torch.get_num_threads(), {"no": [], "bf16": []}
     model = copy.deepcopy(model).train()
     sampler = Sampler(frames, cfg, stage.name, *stage.size(cfg)[1:])
-    stage.start(model, replace(cfg, sdf_start="sphere"), sampler, False)
+    stage.start(model, override(cfg, sdf_start="sphere"), sampler, False)
     opt, objective = make_optimizer(model, cfg), Objective(model, cfg, sampler)
     torch.set_num_threads(1)
     try:
@@ -64,10 +65,10 @@ def step_times(model, frames: FrameSet, cfg: Config, count: int = 4) -> dict[str
     return {k: float(np.median(v[1:])) for k, v in times.items()}
 
 def pick_precision(model, frames: FrameSet, cfg: Config, run_dir, device="cpu") -> str:
-    "`cfg.precision`; in place of `auto`, what the run had before, else what takes less time."
-    if cfg.precision != "auto": return cfg.precision
+    "`cfg.run.precision`; in place of `auto`, what the run had before, else what takes less time."
+    if cfg.run.precision != "auto": return cfg.run.precision
     path = resolve(run_dir)/"config.json"
-    if (path.parent/"checkpoint.safetensors").is_file(): return read_json(path)["config"]["precision"]
+    if (path.parent/"checkpoint.safetensors").is_file(): return config_from(read_json(path)["config"]).run.precision
     if torch.device(device).type != "cpu": return "bf16" if torch.cuda.is_bf16_supported() else "no"
     if int(os.environ.get("WORLD_SIZE", 1)) > 1: return "no"                       # processes that were started from outside must agree
     spent = step_times(model, frames, cfg)
@@ -83,7 +84,7 @@ def train_together(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", 
     stage = stage_of(model)
     P, path = count_processes(stage.name, cfg, frames.image_size, device, processes), resolve(run_dir)/"checkpoint.safetensors"
     done = path.is_file() and read_checkpoint(run_dir)[2] >= stage.size(cfg)[0]
-    cfg = replace(cfg, precision=pick_precision(model, frames, cfg, run_dir, device))
+    cfg = override(cfg, precision=pick_precision(model, frames, cfg, run_dir, device))
     if P == 1 or done: return train_stage(model, frames, cfg, run_dir, device, progress, validate, **facts)
     log.info(f"{stage.name}: {P} processes of one thread each")
     run_together("gphm.training.loop:train_stage", dict(model=model, frames=frames, cfg=cfg, run_dir=str(resolve(run_dir)), device="cpu",
