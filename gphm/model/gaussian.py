@@ -112,7 +112,7 @@ def bind(self: GaussianModel, vertices: Tensor, offsets: Tensor): # [N] int64, -
     self.bound.copy_(vertices); self.bound_offset.copy_(offsets)
 
 @patch(cls_method=True)
-def from_guiding(cls: GaussianModel, guiding: GuidingModel, cfg: ModelConfig,
+def from_guiding(cls: GaussianModel, guiding: GuidingModel, cfg: ModelConfig, start: StartConfig, seed: int = 0,
                  added: Tensor | None = None # [K, 3] places of further Gaussians
                 ) -> "GaussianModel":
     "Inherit codes, landmarks, poses and networks; points start on the mean mesh (section 3.2)."

@@ -49,7 +49,8 @@ def fit_codes(model, data: FrameSet, steps: int = 100, lr: float = 3e-2, frames:
     "A code for each subject of `data`, with all networks fixed; and the course of the loss."
     if start not in STARTS: raise GPHMError(f"start is {start!r}; one of {', '.join(STARTS)} was expected")
     loss = replace(ImageLoss.of(cfg), **weights)
-    sampler = Sampler(data, override(cfg, {"data.augment": 0.}, seed=seed), "fit", frames, min(views, data.images.shape[1]))
+    cfg = override(replace(cfg, model=model.cfg), {"data.augment": 0.}, seed=seed)
+    sampler = Sampler(data, cfg, "fit", frames, min(views, data.images.shape[1]))
     lpips, found, courses = (Lpips("vgg").to(model.z_id.device) if loss.vgg and steps else None), [], []
     with learning(model):
         for s, name in enumerate(data.subject_names):

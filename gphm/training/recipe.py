@@ -214,7 +214,8 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
     if cfg.start.init == "guiding":
         if guiding is None: raise GPHMError("init is 'guiding', but no guiding model was given; train one with prepare_guiding")
         known = Surface(train) if cfg.auxiliary.surface_motion and train.surface_motion is not None else None
-        model = GaussianModel.from_guiding(guiding, cfg, known.added(cfg.start.surface_points, cfg.seed) if known and cfg.start.surface_points else None)
+        added = known.added(cfg.start.surface_points, cfg.seed) if known and cfg.start.surface_points else None
+        model = GaussianModel.from_guiding(guiding, cfg.model, cfg.start, cfg.seed, added)
         if known:
             v = known.bind(model.X_0.detach())
             model.bind(v, torch.where(v[:, None] >= 0, model.X_0.detach() - known.mean[v], 0.))
