@@ -74,4 +74,7 @@ def densify(avatar: Avatar, opt: torch.optim.Optimizer, pull: Tensor, # [N] summ
             opt.state[grown] = {k: grow(v) for k, v in state.items()}
         for group in opt.param_groups: group["params"] = [grown if p is old else p for p in group["params"]]
         setattr(avatar, name, grown)
+    if avatar.carry is not None:
+        rows = torch.arange(len(pick), device=pick.device)
+        avatar.carry.keep(torch.cat([rows[~pick], rows[pick], rows[pick]]))
     return count

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from ..core.config import ModelConfig
 from ..core.stored_config import model_config_from, stored
 from ..provenance.marks import NOTICE, absolute_paths, portable
+from .head_motion import Carry
 from .shoulders import Shoulders
 from ..core.base import GPHMError, atomic_path, read_json, resolve, write_json
 from ..model.gaussian import GaussianModel, Gaussians, render_gaussians
@@ -66,9 +67,11 @@ class Avatar(HeadMotion):
         self.register_buffer("mean_exp", torch.zeros(cfg.exp_dim))     # of the frames it was made from
         self.register_buffer("exp_reach", torch.tensor(torch.inf))     # how far from there a face may lie (identity_rehearsal.code_reach)
         self.register_buffer("z_id", torch.zeros(cfg.id_dim), persistent=False)  # that it was baked from; files keep it
+        self.carry = None                                              # how the person's head model moves Gaussians (avatar.head_motion)
 
     def _load_from_state_dict(self, state, prefix, *rest):
         state.setdefault(prefix + "exp_reach", self.exp_reach)         # older avatars have no limit
+        if prefix + "carry.share" in state: self.carried(len(state[prefix + "carry.share"]))
         for old, new in RENAMED.items():
             for k in [k for k in state if k.startswith(f"{prefix}{old}.")]:
                 state[prefix + new + k.removeprefix(prefix + old)] = state.pop(k)
@@ -87,6 +90,17 @@ class Avatar(HeadMotion):
         H_P = model.identity(z_id, model.landmark_features())
         avatar.H_P.copy_(H_P); avatar.P.copy_(model.neutral(model.P_0, H_P)); avatar.P_0.copy_(model.P_0)
         return avatar
+
+    def carried(self, gaussians: int) -> Carry:
+        "Give the avatar something that carries its Gaussians; it does nothing before `Carry.bind`."
+        self.carry = Carry(gaussians, self.cfg.exp_dim, self.cfg.width).to(self.X_ne.device)
+        return self.carry
+
+    def deform(self, X_ne: Tensor, H: Tensor, codes: Codes) -> tuple[Tensor, Tensor]: # [F, N, 3] X_can, [] L_reg
+        "Equation 3; what the person's head model carries moves as it does (avatar.head_motion)."
+        if self.carry is None: return super().deform(X_ne, H, codes)
+        X, reg = super().deform(X_ne, H, codes, 1 - self.carry.share)
+        return X + self.carry.motion(H, codes.exp), reg
 
     def relative(self, change: Tensor) -> Tensor: # [..., exp_dim] -> the same
         "The code of a face that differs so from the mean one; a change beyond `exp_reach` is shortened to it."

@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['CARRY_REACH', 'DRAWN_EXPRESSIONS', 'OWN_FRAMES', 'points_on_head', 'point_weights', 'PersonMotion', 'same_vertices',
-           'Carry', 'drawn_actions', 'read_loss', 'learn_to_read', 'open_head_motion']
+           'Carry', 'drawn_actions', 'read_loss', 'learn_to_read', 'open_person']
 
 # %% ../../nbs/avatar/head_motion.ipynb #2b86ef5b
 from pathlib import Path
 import numpy as np, torch, torch.nn as nn
 from torch import Tensor
+from ..capture.frames import FrameSet
+from ..capture.reader import Captures
 from ..core.base import asset, rng
 from ..model.expression_encoder import only_points
 from ..model.networks import MLP
@@ -210,10 +212,12 @@ def learn_to_read(E_exp, carry: Carry, head: PersonMotion, size: int, faces=None
     return course
 
 # %% ../../nbs/avatar/head_motion.ipynb #83b184d0
-def open_head_motion(subject, rows: list, points: Tensor) -> PersonMotion | None: # which frames of a capture's subject, their aligned points [T, 478, 3]
+def open_person(captures: Captures, data: FrameSet) -> PersonMotion | None: # frames of one person and one camera, with points
     "The head model of a captured person; None where the capture has no fit of the open model, or the tracker found nothing."
+    subject = captures[data.subject_names[0]]
     path = Path(subject.path)/"fit.npz"
-    if not path.is_file(): return None
+    if not path.is_file() or data.face_points is None: return None
+    rows, points = [subject.frames.index(n) for n in data.frame_names], data.face_points[:, 0].cpu()
     with np.load(path) as f: identity, expression = torch.as_tensor(f["identity"]), torch.as_tensor(f["expression"])
     if expression.shape[1] != MorphableModel.open_default().sizes[1] or not points.isfinite().any(): return None
     return PersonMotion(identity, expression[rows], points)

@@ -17,7 +17,8 @@ from .driving import SCORED, drive, score_against, scored_as
 from .reconstruct import frame_batch, bake_person, finetune, finetune_rule, render_frames
 from .sources import SHIPPED, driver_capture, driver_facts, find_guiding, find_prior, open_driver, open_subject
 from ..provenance.marks import portable, require_consent, save_png
-from ..core.base import GPHMError, Run, atomic_path, read_json, run_facts, write_json
+from ..core.base import GPHMError, Run, atomic_path, log, read_json, run_facts, write_json
+from .head_motion import open_person
 from ..capture.contract import Captures
 from ..capture.frames import FrameSet
 from ..evaluation.metrics import save_scored
@@ -36,12 +37,17 @@ def make_avatar(model, captures: Captures, train: FrameSet, test: FrameSet | Non
         what = next(k for k in setting if old.get(k) != setting[k])
         raise GPHMError(f"{run.dir} holds an avatar made with another {what}; choose another run_dir, or delete it")
     write_json(run.dir/"finetune.json", setting)
-    avatar, z, _, course = bake_person(model, train, ft, run, progress)
+    person = None
+    if ft.head_motion:
+        if not model.cfg.tracked_points: raise GPHMError("head_motion needs a prior whose E_exp reads the tracker's points; set head_motion to 0")
+        person = open_person(captures, train)
+        if person is None: log.warning(f"{captures.name} has no fit of the open head model, so nothing carries the face")
+    avatar, z, _, course = bake_person(model, train, ft, run, progress, person)
     if not (run.dir/"fit.npz").is_file():
         fitted = render_identity(model, z, test if test is not None else train)
         with atomic_path(run.dir/"fit.npz") as tmp:
             np.savez(tmp, z_id=z.cpu().numpy(), course=np.array(course), fitted=(fitted*255).round().byte().cpu().numpy())
-    finetune(avatar, train, ft, run, progress)
+    finetune(avatar, train, ft, run, progress, person=person)
     old = read_json(run.dir/"avatar.json") if (run.dir/"avatar.json").is_file() else {}
     save_avatar(run.dir, avatar, preset=preset_of(model.info), source=captures.name, subject=train.subject_names[0], capture=portable(captures.root),
                 data=captures.identity, resolution=train.image_size[0], prior=model.info["folder"], consent=note,

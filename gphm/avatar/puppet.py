@@ -42,8 +42,10 @@ class Moved:
         g, cfg = self.g, self.cfg
         w = expression_weight(g.X_ne, head.P_0, cfg.near, cfg.far)
         self.face, self.neck = (w > 0).nonzero()[:, 0], (w < 1).nonzero()[:, 0]
+        self.carry = getattr(head, "carry", None)
+        w_exp = w if self.carry is None else w*(1 - self.carry.share)
         self.shares = {}
-        for name, where, weight in (("f_exp", self.face, w), ("f_non", self.neck, 1 - w)):
+        for name, where, weight in (("f_exp", (w_exp > 0).nonzero()[:, 0], w_exp), ("f_non", self.neck, 1 - w)):
             net, H = getattr(head, name), g.H.index_select(0, where)
             scale = cfg.deform_scale*weight[where, None]
             blend = net.basis(H)*scale/math.sqrt(net.basis.out_features//3) if net.basis is not None else None
@@ -68,7 +70,8 @@ class Moved:
     @torch.no_grad()
     def positions(self, code: Tensor) -> Tensor: # [exp_dim] -> [N, 3] canonical
         "Where an expression puts the Gaussians."
-        return self.base.index_add(0, *self._offset("f_exp", code.to(self.g.H)))
+        X = self.base.index_add(0, *self._offset("f_exp", code.to(self.g.H)))
+        return X if self.carry is None else X + self.carry.motion(self.g.H, code.to(self.g.H)[None])[0]
 
     def gaussians(self, code: Tensor) -> Gaussians:
         "Colours and attributes under an expression."

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['PAPER', 'FEW', 'AVATAR_AUXILIARY', 'FILL_FRAMES', 'Finetune', 'finetune_rule', 'show_rule', 'frame_batch',
-           'draw_frames', 'fit_identity', 'fit_and_tune', 'bake_person', 'Samples', 'AvatarInputs', 'finetune_losses',
-           'avatar_optimiser', 'FinetuneState', 'rest_avatar', 'finetune', 'render_frames']
+           'draw_frames', 'fit_identity', 'fit_and_tune', 'carry_person', 'frame_faces', 'bake_person', 'Samples',
+           'AvatarInputs', 'read_actions', 'finetune_losses', 'avatar_optimiser', 'FinetuneState', 'rest_avatar',
+           'finetune', 'render_frames']
 
 # %% ../../nbs/avatar/reconstruct.ipynb #6a005f54
 import copy, sys, time
@@ -28,6 +29,7 @@ from ..training.auxiliary import Auxiliary, auxiliary_losses, parameters_of
 from ..training.batches import Batch, faces_at, gather, unit
 from ..training.checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 from ..training.identity_fit import fit_codes
+from .head_motion import PersonMotion, learn_to_read, read_loss
 from ..training.image_loss import ImageLoss
 from ..training.losses import landmark_loss
 from ..training.optimise import Schedule, optimise
@@ -50,6 +52,9 @@ class Finetune:
     pose_lr: float = 0.           # corrections of the training frames' head poses
     landmark: float = .2          # ours; 0 is the paper
     others: float = .05           # ours: other people's faces are rehearsed (avatar.identity_rehearsal); 0 is the paper
+    code_prior: float = .002      # ours: the code stays near the training codes (training.code_prior); 0 is the paper
+    head_motion: float = 0.       # ours: the person's head model carries the face (avatar.head_motion), and so much its actions are taught; 0 is off
+    carry_lr: float = 5e-4        # of the networks of that
     vgg: float = .05              # L_vgg, on a square round the face
     vgg_size: int = 96
     vgg_every: int = 4
@@ -74,7 +79,7 @@ class Finetune:
     def image_loss(self) -> ImageLoss: return ImageLoss(self.vgg, self.vgg_size, self.vgg_every, self.face_weight, self.mouth_weight)
 
 PAPER = dict(encoder_lr=0., landmark=0., others=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1.,
-             start="random", turns=False, outside=0.)   # section 3.5 and no more
+             start="random", turns=False, outside=0., code_prior=0., head_motion=0.)   # section 3.5 and no more
 FEW = dict(network_lr=0., encoder_lr=0., landmark=0., others=0., tune_steps=100, splits=1, densify=0.)     # below 20 images
 
 def finetune_rule(images: int, steps: int = 2000, **changes) -> Finetune:
@@ -107,6 +112,7 @@ def draw_frames(data: FrameSet, ft: Finetune, what: str, step: int, device) -> B
 def fit_identity(model: GaussianModel, data: FrameSet, ft: Finetune = Finetune(), progress: bool = True) -> tuple[Tensor, list]:
     "The identity code [id_dim] of one person's frames, with all networks fixed; and the loss of each step."
     z, courses = fit_codes(model, data, ft.fit_steps, ft.fit_lr, frames=1, views=1, start=ft.start, seed=ft.seed, progress=progress,
+                           code_prior=ft.code_prior,
                            vgg=ft.vgg, vgg_every=ft.vgg_every, vgg_size=ft.vgg_size, face_weight=ft.face_weight)
     return z[0], courses[0]
 
@@ -119,8 +125,24 @@ def fit_and_tune(model: GaussianModel, data: FrameSet, ft: Finetune, progress: b
     model, more = tune_identity(model, z, draw, terms, ft.tune_steps, ft.tune_lr, progress)
     return model, z, course + more
 
-def bake_person(model: GaussianModel, data: FrameSet, ft: Finetune, run: Run,
-                progress: bool = True) -> tuple[Avatar, Tensor, GaussianModel, list]:
+def carry_person(avatar: Avatar, model: GaussianModel, data: FrameSet, ft: Finetune, person: PersonMotion):
+    "Let a person's head model carry the avatar's face, and learn to read its actions off the expression code."
+    bound = getattr(model, "bound", None)
+    if bound is not None: bound = bound.repeat(2**ft.splits)
+    carry = avatar.carried(len(avatar.X_ne))
+    carry.bind(person, avatar.X_ne.detach(), bound)
+    course = learn_to_read(avatar.E_exp, carry, person, avatar.cfg.face_size, frame_faces(data), seed=ft.seed)
+    log.info(f"head model: carries {int((carry.share > 0).sum())} of {len(carry.share)} Gaussians; "
+             f"its actions are read with {np.mean(course[-20:]):.2f} of their usual motion left (mean square)")
+
+def frame_faces(data: FrameSet):
+    "What gives the faces of some rows of one camera's frames, as `E_exp` sees them."
+    views = data.visible.float().argmax(1)
+    return lambda rows: faces_at(data, torch.as_tensor(rows, device=views.device), views[torch.as_tensor(rows, device=views.device)])
+
+def bake_person(model: GaussianModel, data: FrameSet, ft: Finetune, run: Run, progress: bool = True,
+                person: PersonMotion | None = None # their head model, for `ft.head_motion`
+               ) -> tuple[Avatar, Tensor, GaussianModel, list]:
     """Fit, tune and bake: the avatar before finetuning, its code, the tuned model and the courses' losses; from `fit.safetensors`
     if that is there."""
     path = run.dir/"fit.safetensors"
@@ -135,7 +157,9 @@ def bake_person(model: GaussianModel, data: FrameSet, ft: Finetune, run: Run,
         save_tensors(path, networks | dict(z_id=z, course=torch.tensor(course)))
     with torch.random.fork_rng(devices=[]):                    # f_dyn starts at random below its last layer
         torch.manual_seed(ft.seed)
-        return Avatar.bake(model, z, len(data), ft.splits), z, model, course
+        avatar = Avatar.bake(model, z, len(data), ft.splits)
+        if person is not None and ft.head_motion and not (run.dir/"finetune.safetensors").is_file(): carry_person(avatar, model, data, ft, person)
+    return avatar, z, model, course
 
 # %% ../../nbs/avatar/reconstruct.ipynb #aece90a0
 class Samples:
@@ -178,6 +202,7 @@ class AvatarInputs:
     codes: Codes
     step: int
     rehearsal: Rehearsal | None
+    person: PersonMotion | None = None
     phase: str = "finetuning"
 
 AVATAR_AUXILIARY = (
@@ -185,16 +210,23 @@ AVATAR_AUXILIARY = (
               lambda x: landmark_loss(x.avatar.landmarks(x.codes), x.batch.landmarks)),
     Auxiliary("others", "others", {"finetuning": 1.}, "identity rehearsal: others can drive the avatar (avatar.identity_rehearsal)",
               lambda x: rehearsal_loss(x.avatar, x.rehearsal, x.cfg.seed, x.step, x.data)),
+    Auxiliary("read", "head_motion", {"finetuning": 1.}, "the head model's actions can be read off the expression code (avatar.head_motion)",
+              lambda x: read_actions(x)),
 )
 
+def read_actions(x: AvatarInputs) -> Tensor | None:
+    "`read_loss` of an avatar that its head model carries; None of another."
+    if x.avatar.carry is None or x.person is None: return None
+    return read_loss(x.avatar.E_exp, x.avatar.carry.read, x.person, x.cfg.seed, x.step, x.avatar.cfg.face_size, frame_faces(x.data))
+
 def finetune_losses(avatar: Avatar, data: FrameSet, ft: Finetune, step: int, lpips: Lpips | None,
-                    rehearsal: Rehearsal | None) -> dict[str, Tensor]:
+                    rehearsal: Rehearsal | None, person: PersonMotion | None = None) -> dict[str, Tensor]:
     "Weighted terms of a step: eq. 19, and the additions that are switched on."
     b = draw_frames(data, ft, "finetune", step, avatar.X_ne.device)
     codes = avatar.encode(b.face, b.nonface)
     out = avatar(codes, avatar.posed(b.frames, *b.pose), b.world_to_camera, b.K, b.images.shape[2:4])
     terms = ft.image_loss(out, b, step, lpips) | dict(reg=ft.offset*out.reg)
-    return terms | auxiliary_losses(AvatarInputs(avatar, ft, data, b, codes, step, rehearsal), AVATAR_AUXILIARY)
+    return terms | auxiliary_losses(AvatarInputs(avatar, ft, data, b, codes, step, rehearsal, person), AVATAR_AUXILIARY)
 
 # %% ../../nbs/avatar/reconstruct.ipynb #0bf38722
 def avatar_optimiser(avatar: Avatar, ft: Finetune) -> torch.optim.Adam:
@@ -202,11 +234,11 @@ def avatar_optimiser(avatar: Avatar, ft: Finetune) -> torch.optim.Adam:
     moving = ft.network_lr*ft.motion
     rates = {("X_ne",): ft.position_lr, ("C", "S", "Q", "A"): ft.gaussian_lr, ("H",): ft.feature_lr, ("f_exp", "f_non"): moving,
              ("f_dyn",): ft.network_lr*ft.dynamic, ("refine",): ft.network_lr, ("E_exp", "E_non"): ft.encoder_lr,
-             ("pose_delta",): ft.pose_lr, ("P", "H_P"): moving if ft.landmark else 0.}
+             ("pose_delta",): ft.pose_lr, ("P", "H_P"): moving if ft.landmark else 0., ("carry",): ft.carry_lr}
     groups = [(parameters_of(avatar, *names), lr) for names, lr in rates.items()]
     for params, lr in groups:
         for p in params: p.requires_grad_(lr > 0)
-    return torch.optim.Adam([dict(params=p, lr=lr, start=lr) for p, lr in groups if lr > 0])
+    return torch.optim.Adam([dict(params=p, lr=lr, start=lr) for p, lr in groups if lr > 0 and p])
 
 @dataclass
 class FinetuneState:
@@ -255,7 +287,7 @@ def rest_avatar(avatar: Avatar, data: FrameSet, ft: Finetune) -> Avatar:
     return avatar
 
 def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: bool = True, save_every: int = 200,
-             samples=None) -> Avatar: # samples(avatar, step): called where the state is kept; None: `Samples`
+             samples=None, person: PersonMotion | None = None) -> Avatar: # samples(avatar, step): called where the state is kept; None: `Samples`
     "Finetune in place, on frames of the person; goes on from `run`'s state if there is one."
     path = run.dir/"finetune.safetensors"
     state = FinetuneState.open(path, avatar, ft)
@@ -269,7 +301,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
         nonlocal step
         if (step := n) == split_at:
             log.info(f"finetune: {densify(avatar, state.opt, state.pull, ft.densify)} Gaussians split, {len(avatar.X_ne)} now")
-        return finetune_losses(avatar, data, ft, n, lpips, rehearsal)
+        return finetune_losses(avatar, data, ft, n, lpips, rehearsal, person)
 
     def gradients():
         if step < split_at: state.pull += avatar.X_ne.grad.norm(dim=1)

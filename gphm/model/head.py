@@ -63,11 +63,13 @@ class HeadMotion(nn.Module):
         scale = self.cfg.deform_scale if weight is None else weight[:, None]*self.cfg.deform_scale
         return scale*net(H, code)
 
-    def deform(self, X_ne: Tensor, H: Tensor, codes: Codes) -> tuple[Tensor, Tensor]: # [F, N, 3] X_can, [] L_reg
+    def deform(self, X_ne: Tensor, H: Tensor, codes: Codes,
+               share: Tensor | None = None # [N] of the expression's term; None: 1 everywhere
+              ) -> tuple[Tensor, Tensor]:  # [F, N, 3] X_can, [] L_reg
         "Equation 3, and the offsets' mean square (eq. 16)."
         F, w = len(codes.exp), expression_weight(X_ne, self.P_0, self.cfg.near, self.cfg.far)
         X, reg = X_ne.expand(F, -1, -1), 0.
-        for net, code, weight in ((self.f_exp, codes.exp, w), (self.f_non, codes.non, 1 - w)):
+        for net, code, weight in ((self.f_exp, codes.exp, w if share is None else w*share), (self.f_non, codes.non, 1 - w)):
             where = (weight > 0).nonzero()[:, 0]
             if len(where) == 0: continue
             offset = self.offset(net, H.index_select(0, where), code, weight[where])

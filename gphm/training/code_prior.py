@@ -18,14 +18,18 @@ class CodePrior:
     directions: Tensor  # [K, id_dim] principal directions, one standard deviation long
 
     @staticmethod
-    def of(z_id: Tensor, least: float = 1e-3) -> "CodePrior": # [S, id_dim] training codes; directions below `least` of the largest are left out
-        "That of some training codes; of one code, the code alone."
+    def of(z_id: Tensor, floor: float = .25) -> "CodePrior": # [S, id_dim] training codes
+        "That of some training codes; no direction is narrower than `floor` of the root mean square, since few people leave most directions empty."
         z = z_id.detach().double()
         mean = z.mean(0)
-        _, s, Vt = torch.linalg.svd(z - mean, full_matrices=False)
-        s = s/max(1, len(z) - 1)**.5
-        keep = s > least*s.max().clamp(min=1e-12)
-        return CodePrior(mean.to(z_id.dtype), (s[keep, None]*Vt[keep]).to(z_id.dtype))
+        _, s, Vt = torch.linalg.svd(torch.cat([z - mean, z.new_zeros(max(0, z.shape[1] - len(z)), z.shape[1])]))
+        s = s[:z.shape[1]]/max(1, len(z) - 1)**.5
+        s = s.clamp(min=floor*(s[s > 1e-9].square().mean().sqrt() if (s > 1e-9).any() else torch.tensor(.1)))
+        return CodePrior(mean.to(z_id.dtype), (s[:, None]*Vt).to(z_id.dtype))
+
+    def penalty(self, a: Tensor) -> Tensor: # [..., K] -> []
+        "Mean square of the coordinates."
+        return a.square().mean()
 
     def code(self, a: Tensor) -> Tensor: # [..., K] standard deviations -> [..., id_dim], norm at most 1
         "The code of some coordinates."
