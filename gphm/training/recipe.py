@@ -45,7 +45,8 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
         write_heads(root, cfg.data.subjects, cfg.data.expressions, cfg.data.views, cfg.data.test_views, cfg.data.image_size, cfg.data.conditions, cfg.seed,
                     progress=progress,
                     test_subjects=cfg.data.test_subjects, test_expressions=cfg.data.test_expressions, donors=cfg.data.donors,
-                    expressions_from=cfg.data.expressions_from, wear=cfg.data.wear, variety=cfg.data.variety, surface=cfg.data.surface)
+                    expressions_from=cfg.data.expressions_from, wear=cfg.data.wear, variety=cfg.data.variety,
+                    surface=cfg.data.surface, rig=cfg.data.rig)
     captures = open_captures(root)
     return write_points(captures, progress=progress) if cfg.model.tracked_points else captures
 
