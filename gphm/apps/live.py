@@ -89,7 +89,7 @@ class FrameReading:
                  shoulders: bool = True): # they rest while the head turns (`avatar.shoulders`), for a quarter of a picture's time
         self.avatar, self.puppet = avatar.eval(), Puppet(avatar)
         self.own, self.reference, self.mirror, self.smooth = own, reference, mirror, smooth
-        self.shoulders = shoulders and bool(avatar.turns.share > 0)
+        self.shoulders = shoulders and bool(avatar.shoulders.share > 0)
         self.camera, self.reader = orbit_camera(0, 0, size, field=field), FaceReader(avatar.cfg.face_size, matte)
         self.tracker, self.parts = PoseTracker(), {}
         self.still = Seen(None, torch.eye(3), torch.zeros(3), False)
@@ -149,7 +149,7 @@ class LiveDriver(FrameReading):
         code = self.avatar.mean_exp.cpu() if seen.code is None else seen.code
         if self.shoulders:
             turned = (FRONTAL.T.to(seen.R) @ seen.R)[None].to(self.avatar.X_ne)
-            self._timed("shoulders", self.puppet.motion, self.avatar.turns.expected(turned)[0])
+            self._timed("shoulders", self.puppet.motion, self.avatar.shoulders.expected(turned)[0])
         image = self._timed("picture", self.puppet.draw, code, self.camera, (torch.ones(1), seen.R[None], seen.t[None]))
         image = (image*255).round().byte().cpu().numpy()
         return np.ascontiguousarray(image[:, ::-1]) if self.mirror else image
