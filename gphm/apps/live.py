@@ -33,7 +33,7 @@ class FaceReader:
         if matte not in LIVE_MATTES: raise GPHMError(f"unknown matte {matte!r}; use {', '.join(map(repr, LIVE_MATTES))}")
         self.size, self.matte, self.longest, self.every, self.offsets = size, matte, longest, every, measured_offsets("facemesh")
         self.mesh, self.person = FaceMesh(), PersonSegmenter() if matte == "segment" else None
-        self.region, self.missed, self.mask = None, 0, (0, None)
+        self.region, self.missed, self.mask, self.aligned = None, 0, (0, None), None
 
     def landmarks(self, frame: np.ndarray) -> np.ndarray | None: # [H, W, 3] u8 RGB -> [68, 2] pixels
         "The 68 points, or None where no face is seen. Small faces are looked for in a part of the picture."
@@ -46,7 +46,7 @@ class FaceReader:
             if self.missed % 12 == 0: self.region = face_region(frame[None], grow=1.5) if self.region is None else None
             self.missed += 1
             return None
-        self.missed = 0
+        self.missed, self.aligned = 0, align_points(mesh).astype(np.float32)                  # what E_exp may read beside the picture
         points = ibug68(mesh[:, :2])*np.array([x1 - x0, y1 - y0])/view.shape[1::-1] + [x0, y0]
         return remove_offsets(points[None], *self.offsets)[0]
 
@@ -129,8 +129,10 @@ class FrameReading:
         size = frame.shape[:2]
         R, t = self._timed("pose", self.tracker, points, size)
         face = self._timed("face image", self.reader.face, frame, points)
-        image = torch.as_tensor(face)[None].to(self.puppet.g.H.device).float()/255
-        code = self._timed("encoder", lambda: self.avatar.E_exp(image)[0].cpu())
+        device, aligned = self.puppet.g.H.device, self.reader.aligned
+        image = torch.as_tensor(face)[None].to(device).float()/255
+        told = FaceInput(image, None if aligned is None else torch.as_tensor(aligned)[None].to(device))
+        code = self._timed("encoder", lambda: self.avatar.E_exp(told)[0].cpu())
         self._learn(code, t, points, size)
         if not self.own: code = self.avatar.relative((code - torch.stack(self.codes).mean(0)).to(self.avatar.mean_exp)).cpu()
         F = FRONTAL.numpy()
