@@ -22,6 +22,8 @@ from ..tracking.fitting.fitting import FRONTAL
 from ..tracking.landmarks.ibug import ibug68, measured_offsets, remove_offsets
 from ..tracking.landmarks.face_networks import FaceMesh, PersonSegmenter
 from ..tracking.landmarks.facemesh import face_region
+from ..tracking.signals import align_points
+from ..model.expression_encoder import FaceInput
 
 # %% ../../nbs/apps/live.ipynb #49e80f53
 LIVE_MATTES = ("segment", "oval", "none")
