@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['PRETRAINED', 'TAUGHT', 'prepare_heads', 'open_splits', 'drivers', 'open_split', 'Validation', 'make_validation',
            'score_unseen', 'run_details', 'score_run', 'split_people', 'pretrained', 'learn_faces', 'prepare_encoder',
-           'mean_landmarks', 'start_guiding', 'train_there', 'prepare_guiding', 'start_gaussians', 'prepare_gaussians',
-           'contact_sheet', 'show_pairs', 'show_expressions', 'show_course', 'show_mean_mesh', 'show_points']
+           'mean_landmarks', 'start_guiding', 'train_there', 'prepare_guiding', 'start_gaussians', 'go_on_from',
+           'prepare_gaussians', 'contact_sheet', 'show_pairs', 'show_expressions', 'show_course', 'show_mean_mesh',
+           'show_points']
 
 # %% ../../nbs/training/recipe.ipynb #f477d91a
 from dataclasses import dataclass
@@ -138,8 +139,9 @@ def score_run(run: Run, model, captures: Captures, train: FrameSet, test: FrameS
         new = open_split(captures, "test_expressions", cfg, device)
         if new is not None and new.subject_names == train.subject_names:
             scores |= evaluate_heads(model, new, new, cfg.run.test_images, name="test_expressions")[0]
-        unseen, scored["unseen"] = score_unseen(model, captures, cfg, device)
-        scores |= unseen
+        if test is not None:
+            unseen, scored["unseen"] = score_unseen(model, captures, cfg, device)
+            scores |= unseen
     if guiding: scores |= {f"guiding/{k}": v for k, v in guiding.items() if k.startswith(("test/", "train/"))}
     run.finish(**facts, **run_details(run, model, cfg), **scores)
     return run.summary, scored
@@ -230,10 +232,22 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
     else: raise GPHMError(f"init is {cfg.start.init!r}; 'guiding', 'template' or 'random' was expected")
     return GaussianModel.from_points(cfg.model, cfg.start, len(train.subject_names), len(train), P, X)
 
+def go_on_from(folder, train: FrameSet, cfg: Config) -> tuple[GaussianModel, Config]:
+    "A trained Gaussian model of the same people to train further, and the config without what precedes a first step."
+    model = load_model(folder)
+    if not hasattr(model, "X_0"): raise GPHMError(f"{folder} holds a model of stage 1; a Gaussian model was expected, which training goes on from")
+    if len(model.z_id) != len(train.subject_names) or len(model.pose_delta) != len(train):
+        raise GPHMError(f"{folder} knows {len(model.z_id)} people in {len(model.pose_delta)} frames, but the data have "
+                        f"{len(train.subject_names)} in {len(train)}; training goes on with the same data alone")
+    if model.cfg != cfg.model: raise GPHMError(f"{folder} was trained with other model settings than preset {cfg.preset!r} has; choose its preset")
+    return model.train(), override(cfg, {"auxiliary.encoder_steps": 0, "auxiliary.handover_steps": 0})
+
 def prepare_gaussians(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu",
-                      guiding: GuidingModel | None = None, processes: int = 0) -> tuple[GaussianModel, Run]:
+                      guiding: GuidingModel | None = None, processes: int = 0,
+                      start: str = "" # a trained Gaussian model to go on from, in place of `guiding`
+                     ) -> tuple[GaussianModel, Run]:
     "The stage-2 model of `run_dir`, trained there if need be."
-    model = start_gaussians(cfg, train, guiding)
+    model, cfg = go_on_from(start, train, cfg) if start else (start_gaussians(cfg, train, guiding), cfg)
     run = train_there(model, run_dir, captures, train, test, cfg, device, processes)
     prepare_encoder(run, model, captures, train, cfg)
     return model, run
