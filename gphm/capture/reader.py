@@ -146,7 +146,7 @@ def _read_landmarks(path: Path, F: int, cameras: dict) -> tuple[np.ndarray, np.n
             raise GPHMError(f"{path}: {name} holds NaN or infinity; finite numbers were expected")
     return arrays["landmarks_3d"].astype(np.float32), arrays["landmarks_2d"].astype(np.float32), arrays["visible"].astype(bool)
 
-def _read_points(path: Path, F: int, C: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _read_points(path: Path, F: int, C: int) -> tuple[np.ndarray | None, ...]: # points, found, condition points
     "The tracker's points, where it found them, and those of the conditions; None where nobody has looked."
     if not path.is_file(): return None, None, None
     try:
@@ -158,11 +158,9 @@ def _read_points(path: Path, F: int, C: int) -> tuple[np.ndarray | None, np.ndar
     if not np.isfinite(arrays["points"].astype(np.float64)).all():
         raise GPHMError(f"{path}: points holds NaN or infinity; finite numbers were expected (zeros where not found)")
     more = arrays.get("condition_points")
-    if more is not None and (len(more) != F or more.shape[2:] != (478, 3)): raise GPHMError(f"{path}: condition_points has shape {more.shape}; ({F}, K, 478, 3) was expected")
-    more = arrays.get("condition_points")
-    if more is not None and (len(more) != F or more.shape[2:] != (478, 3)): 
+    if more is not None and (len(more) != F or more.shape[2:] != (478, 3)):
         raise GPHMError(f"{path}: condition_points has shape {more.shape}; ({F}, K, 478, 3) was expected")
-    return arrays["points"].astype(np.float32), arrays["found"].astype(bool), None if more is None else more.astype(np.float32), None if more is None else more.astype(np.float32)
+    return arrays["points"].astype(np.float32), arrays["found"].astype(bool), None if more is None else more.astype(np.float32)
 
 # %% ../../nbs/capture/reader.ipynb #3cccfe2d
 def _read_subject(folder: Path, name: str, check: str) -> Subject:

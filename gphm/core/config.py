@@ -203,7 +203,7 @@ def dotted(values: dict) -> dict: # nested -> by dotted names
 
 # %% ../../nbs/core/config.ipynb #1c0f7a09
 def _names() -> dict[str, list[str]]: # last word of a name -> dotted names
-    out = {}
+    out: dict[str, list[str]] = {}
     for n in Config().settings(): out.setdefault(n.rpartition(".")[2], []).append(n)
     return out
 
@@ -220,7 +220,7 @@ def _full(name: str) -> str: # "width" -> "model.width"
 
 def _fitting(name: str, value: Any, old: Any) -> Any: # `value` in the type of `old`
     if isinstance(old, tuple) and isinstance(value, (list, tuple)) and len(value) == len(old): return tuple(value)
-    kinds = dict(bool=(bool, int), int=int, float=(int, float)).get(type(old).__name__, type(old))
+    kinds: Any = dict(bool=(bool, int), int=int, float=(int, float)).get(type(old).__name__, type(old))
     if not isinstance(value, kinds) or (type(old) is int and type(value) is bool):
         raise GPHMError(f"{name} is {value!r}; {'a text' if isinstance(old, str) else f'a value like {old!r}'} was expected")
     return type(old)(value)
@@ -232,7 +232,8 @@ def override(cfg: Config,
             ) -> Config:
     "`cfg` with changes; None keeps what is there, unknown names and values of another type are refused."
     changes = {_full(k): v for k, v in dotted((changes or {}) | more).items() if v is not None}
-    old, parts = cfg.settings(), {}
+    old = cfg.settings()
+    parts: dict[str, dict] = {}
     for name, value in changes.items():
         section, _, field = name.rpartition(".")
         parts.setdefault(section, {})[field] = _fitting(name, value, old[name])

@@ -7,6 +7,7 @@ __all__ = ['VERSION', 'RENAMED', 'stored', 'config_from', 'model_config_from', '
 
 # %% ../../nbs/core/stored_config.ipynb #2c0f7a02
 from dataclasses import asdict, fields
+from typing import Any
 from .config import Config, ModelConfig, dotted
 from .base import GPHMError
 
@@ -36,7 +37,7 @@ def stored(cfg: Config | ModelConfig) -> dict:
 
 def _today(values: dict) -> dict: # of a file -> by today's dotted names
     version = values.get("version", 1)
-    if version > VERSION: 
+    if version > VERSION:
         raise GPHMError(f"the stored config has version {version}, this gphm knows up to {VERSION}; update gphm to open it")
     out = {RENAMED.get(k, k): tuple(v) if isinstance(v, list) else v for k, v in dotted(values).items() if k != "version"}
     if version == 1: # these were there where they were trained
@@ -49,8 +50,8 @@ def config_from(values: dict) -> Config:
     now, known = _today(values), Config().settings()
     unknown = sorted(set(now) - set(known))
     if unknown: raise GPHMError(f"the stored config has a setting {unknown[0]!r} that this version does not know")
-    return Config(**{f.name: now[f.name] if not "." in f.name and f.name in now else type(f.default)(**_part(now, f.name))
-                     if hasattr(f.default, "__dataclass_fields__") else f.default for f in fields(Config)})
+    sections: dict[str, Any] = {k: type(v)(**_part(now, k)) for k, v in vars(Config()).items() if hasattr(v, "__dataclass_fields__")}
+    return Config(**{k: v for k, v in now.items() if "." not in k}, **sections)
 
 def model_config_from(values: dict) -> ModelConfig:
     "The model's part of a run's or an avatar's file, of any version; the rest may hold anything."
