@@ -43,7 +43,8 @@ def make_avatar(model, captures: Captures, train: FrameSet, test: FrameSet | Non
             np.savez(tmp, z_id=z.cpu().numpy(), course=np.array(course), fitted=(fitted*255).round().byte().cpu().numpy())
     finetune(avatar, train, ft, run, progress)
     old = read_json(run.dir/"avatar.json") if (run.dir/"avatar.json").is_file() else {}
-    save_avatar(run.dir, avatar, preset=preset_of(model.info), source=captures.name, subject=train.subject_names[0], capture=portable(captures.root),
+    save_avatar(run.dir, avatar, preset=preset_of(model.info), source=captures.name,
+                subject=train.subject_names[0], capture=portable(captures.root),
                 data=captures.identity, resolution=train.image_size[0], prior=model.info["folder"], consent=note,
                 scale=float(train.scale.mean()), finetune=asdict(ft), held_out=0 if test is None else len(test),
                 made=old.get("made", date.today().isoformat()))

@@ -38,7 +38,7 @@ class Subject:
     # [F, C, 478, 3] float32, the tracker's, pixels; 0 where not found; None: nobody has looked
     points: np.ndarray | None = field(repr=False, default=None)
     found: np.ndarray | None = field(repr=False, default=None)   # [F, C] bool, the tracker found the face
-    condition_points: np.ndarray | None = field(repr=False, default=None)  # [F, K, 478, 3] float32, those of the conditions, pixels; NaN where not found
+    condition_points: np.ndarray | None = field(repr=False, default=None)  # [F, K, 478, 3] of the conditions, pixels; NaN where not found
 
     @property
     def camera_names(self) -> list: return list(self.cameras)

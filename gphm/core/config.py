@@ -102,7 +102,7 @@ class StartConfig:
     init_points: int = 100_000     # Gaussians of the other two (4.2)
     mouth_points: int = 0          # added inside the mouth at the hand-over; the earlier line of work added 3,000
     face_points: int = 0           # added on the surface near the landmarks at the hand-over
-    surface_points: int = 0        # added on the true mean surface of lids, lips, brows, eyes, teeth, tongue at the hand-over (training.surface)
+    surface_points: int = 0        # added on the true mean surface of lids, lips, brows, eyes, teeth, tongue (training.surface)
     opacity: float = 0.3           # (adopted)
     scale: float = 1.              # times the distance to the nearest neighbours
 

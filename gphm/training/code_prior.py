@@ -18,7 +18,9 @@ class CodePrior:
     directions: Tensor  # [K, id_dim] principal directions, one standard deviation long
 
     @staticmethod
-    def of(z_id: Tensor, least: float = 1e-3) -> "CodePrior": # [S, id_dim] training codes; directions below `least` of the largest are left out
+    def of(z_id: Tensor,         # [S, id_dim] training codes
+           least: float = 1e-3, # directions below this share of the largest are left out
+          ) -> "CodePrior":
         "That of some training codes; of one code, the code alone."
         z = z_id.detach().double()
         mean = z.mean(0)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 from ..core.base import GPHMError, rng
+from ..core.config import Config, override
 from ..capture.frames import FrameSet
 from ..model.head import unit_ball
 from ..model.perceptual import Lpips
@@ -19,7 +20,6 @@ from .image_loss import ImageLoss
 from .optimise import Schedule, learning, optimise
 
 # %% ../../nbs/training/identity_fit.ipynb #d1c56b08
-from ..core.config import override, Config
 FIT_SCHEDULE = Schedule(.05, line=True)
 
 def show_as(model, z_id: Tensor, batch, **options):

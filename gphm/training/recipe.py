@@ -42,7 +42,8 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
     "Open a capture, or make the preset's synthetic heads there."
     root = resolve(data_dir)
     if not (root/"dataset.json").is_file():
-        write_heads(root, cfg.data.subjects, cfg.data.expressions, cfg.data.views, cfg.data.test_views, cfg.data.image_size, cfg.data.conditions, cfg.seed,
+        write_heads(root, cfg.data.subjects, cfg.data.expressions, cfg.data.views, cfg.data.test_views, cfg.data.image_size,
+                    cfg.data.conditions, cfg.seed,
                     progress=progress,
                     test_subjects=cfg.data.test_subjects, test_expressions=cfg.data.test_expressions, donors=cfg.data.donors,
                     expressions_from=cfg.data.expressions_from, wear=cfg.data.wear, variety=cfg.data.variety, surface=cfg.data.surface)
@@ -155,7 +156,8 @@ def pretrained(facts: dict) -> bool:
     "Whether a run's record says that nothing is left to do."
     return "skipped" in facts or any(k.startswith("after/") for k in facts)
 
-def learn_faces(run: Run, model: GaussianModel, train: FrameSet, learned: FaceSamples, new: FaceSamples, cfg: Config, progress: bool = True) -> dict:
+def learn_faces(run: Run, model: GaussianModel, train: FrameSet, learned: FaceSamples, new: FaceSamples, cfg: Config,
+                progress: bool = True) -> dict:
     "Pre-train E_exp on faces and keep the model, unless the run's checkpoint has these steps; returns scores on new faces before."
     _, _, step, seconds = read_checkpoint(run.dir)
     if step >= cfg.gaussian.steps + cfg.encoder.steps: return {}
@@ -174,7 +176,8 @@ def prepare_encoder(run: Run, model: GaussianModel, captures: Captures, train: F
     facts = read_json(record) if record.is_file() else {}
     if pretrained(facts): return facts
     if "neutral" in train.expression_names:
-        faces = write_faces(f"{captures.root}-faces", cfg.encoder.people, cfg.encoder.frames, cfg.model.face_size, cfg.seed, progress=progress)
+        faces = write_faces(f"{captures.root}-faces", cfg.encoder.people, cfg.encoder.frames, cfg.model.face_size, cfg.seed,
+                            progress=progress)
         learned, new = split_people(faces)
         facts |= learn_faces(run, model, train, learned, new, cfg, progress)
         facts |= {f"after/{k}": v for k, v in faces_explained(model, new).items()}
