@@ -6,7 +6,6 @@
 __all__ = ['draws_loss', 'try_training']
 
 # %% ../../nbs/experiments/endtoend.ipynb #531839b6
-import torch
 from ..core.config import Config, make_config, override
 from ..capture.contract import Captures
 from ..capture.frames import FrameSet

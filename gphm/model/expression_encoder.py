@@ -8,7 +8,6 @@ __all__ = ['MESH_POINTS', 'FaceInput', 'only_points', 'ExpressionEncoder']
 # %% ../../nbs/model/expression_encoder.ipynb #7d49bf8c
 from dataclasses import dataclass
 import torch, torch.nn as nn
-import torch.nn.functional as F
 from torch import Tensor
 from ..core.base import GPHMError
 from .networks import Encoder

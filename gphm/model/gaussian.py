@@ -7,7 +7,6 @@ __all__ = ['Gaussians', 'render_gaussians', 'GaussianModel']
 
 # %% ../../nbs/model/gaussian.ipynb #511ec1a7
 from dataclasses import dataclass
-from typing import Any
 import math
 import torch, torch.nn as nn
 from fastcore.basics import patch

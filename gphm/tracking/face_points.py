@@ -7,7 +7,6 @@ __all__ = ['EYES', 'points_near', 'write_subject_points', 'write_points', 'with_
 
 # %% ../../nbs/tracking/face_points.ipynb #18325727
 from dataclasses import replace
-from pathlib import Path
 import numpy as np, torch
 from ..capture.contract import Captures, open_captures
 from ..capture.frames import FrameSet

@@ -19,7 +19,6 @@ from ..capture.crops import face_box
 from ..geometry.pose import invert_pose
 from ..model.expression_encoder import FaceInput
 from .augment import changed, points_mirror
-from .surface import Surface, points_mirror
 from .surface import Surface
 
 # %% ../../nbs/training/batches.ipynb #eee7c444

@@ -11,7 +11,7 @@ __all__ = ['PRETRAINED', 'TAUGHT', 'prepare_heads', 'open_splits', 'drivers', 'o
 # %% ../../nbs/training/recipe.ipynb #f477d91a
 from dataclasses import dataclass
 import matplotlib.pyplot as plt
-import numpy as np, torch
+import torch
 from PIL import Image
 from ..core.config import Config, override
 from ..core.base import GPHMError, Run, log, read_json, resolve, run_facts, write_json

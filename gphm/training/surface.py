@@ -10,7 +10,7 @@ import numpy as np, torch
 from torch import Tensor
 from ..core.base import rng
 from ..capture.frames import FrameSet
-from ..model.head import Codes, expression_weight
+from ..model.head import expression_weight
 from ..synth.shape.surface import SURFACE_REGIONS
 
 # %% ../../nbs/training/surface.ipynb #ebc653ec
