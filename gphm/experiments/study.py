@@ -25,7 +25,7 @@ from ..model.gaussian import GaussianModel
 from ..model.head import Codes
 from ..model.perceptual import Lpips
 from ..training.batches import Sampler, faces_at, frontal_views, unit
-from ..training.loop import make_team
+from ..training.loop import make_accelerator
 from ..training.optim import make_optimizer
 from ..training.stage import Objective, training_step
 from ..training.recipe import prepare_gaussians, prepare_guiding, score_run, start_gaussians
@@ -65,13 +65,13 @@ def steps_in(seconds: float, cfg: Config, train: FrameSet, guiding=None, device=
     model = start_gaussians(cfg, train, guiding).to(device)
     objective, opt = Objective(model, cfg, Sampler(train, cfg, "gaussian", cfg.gaussian.frames, cfg.gaussian.views),
                                Lpips("vgg").to(device) if cfg.losses.vgg else None), make_optimizer(model, cfg)
-    team, cost = make_team(device, cfg.run.precision), {}
-    if team: objective = team.prepare_model(objective)
+    accelerator, cost = make_accelerator(device, cfg.run.precision), {}
+    if accelerator: objective = accelerator.prepare_model(objective)
     for late in (False, True):
         for k in range(1 + tries):                                    # the first warms up; L_vgg comes once in vgg_every steps
             start = time.perf_counter()
             for j in range(cfg.losses.vgg_every):
-                training_step(objective, opt, (k + late*10**5)*cfg.losses.vgg_every + j, 2*10**5*cfg.losses.vgg_every, late, team)
+                training_step(objective, opt, (k + late*10**5)*cfg.losses.vgg_every + j, 2*10**5*cfg.losses.vgg_every, late, accelerator)
             if k: cost[late] = min(cost.get(late, np.inf), (time.perf_counter() - start)/cfg.losses.vgg_every)
     return max(20, round(seconds/(cfg.optim.refine_from*cost[False] + (1 - cfg.optim.refine_from)*cost[True])))
 
