@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from ..core.config import Config
-from ..core.stored_config import config_from, model_config_from, stored
+from ..core.stored_config import config_from, model_config_from, preset_of, stored
 from ..core.base import GPHMError, atomic_path, read_json, resolve, write_json
 from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
@@ -93,7 +93,7 @@ def load_model(folder, device="cpu"):
         model = MODELS[info["stage"]].for_tensors(cfg, tensors)
         model.load_state_dict(tensors)
     except (RuntimeError, KeyError, TypeError) as e:
-        raise GPHMError(f"{folder}: the checkpoint does not fit its config.json of preset {cfg.preset!r} "
+        raise GPHMError(f"{folder}: the checkpoint does not fit its config.json of preset {preset_of(info)!r} "
                         f"({str(e).splitlines()[-1].strip()}); "
                         "the two files are of different runs") from None
     model.info = info
