@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Import rules: a room imports only from rooms above it, modules form no circle, private names stay in their module, a public name exists once.
+"""Import rules: a room imports only from rooms above it, modules form no circle, private names stay private, a public name exists once.
 
 `python .ci/imports.py` checks gphm/ and the notebooks; `--exceptions` prints today's breaches as rows of ALLOWED;
 `--picture FILE.png` draws who imports whom."""
@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The one table of the order: each row holds rooms of one height (names with a space between) and what they are for. A room is a folder of gphm/, or one module (`evaluation.metrics`) that stands elsewhere than its folder.
+# The one table of the order: each row holds rooms of one height (names with a space between) and what they are for. A room is a folder of
+# gphm/, or one module (`evaluation.metrics`) that stands elsewhere than its folder.
 ROOMS = [
     ("core", "paths, files, errors, configuration: everyone uses these"),
     ("provenance", "consent, marks, deletion"),
@@ -31,17 +32,18 @@ ROOMS = [
 HEIGHT = {room: i for i, (names, _) in enumerate(ROOMS) for room in names.split()}
 OPEN = {"__init__", "__main__", "cli", "api"}            # the package's own front, which may import everything
 
-# Breaches that are known. Key: (importing module, imported module or module.private name); value: why it is so today. Take a row out when it is mended.
+# Breaches that are known. Key: (importing module, imported module or module.private name); value: why it is so today. Take a row out when
+# it is mended.
 ALLOWED = {
-    ("experiments.live_accuracy", "testing.rehearsal"): "measures on a person whose truth is known; the double could be handed in by the notebook",
+    ("experiments.live_accuracy", "testing.rehearsal"):
+        "measures on a person whose truth is known; the double could be handed in by the notebook",
     ("tracking.make_capture", "testing.rehearsal"): "without a source, the notebook and the command show themselves on a synthetic clip",
-    ("experiments.tracking_accuracy", "testing.filming"): "measures on a person whose truth is known; the double could be handed in by the notebook",
+    ("experiments.tracking_accuracy", "testing.filming"):
+        "measures on a person whose truth is known; the double could be handed in by the notebook",
 }
 
 # Public names that exist twice, and why. Take a name out when it is mended.
-TWICE = dict.fromkeys("""
-    NEIGHBOURS
-""".split(), "a plain reference and the kernel that answers to it")
+TWICE: dict[str, str] = {}
 
 def modules() -> dict[str, Path]:
     "Names below gphm, `model.head`, and their files."
@@ -124,15 +126,17 @@ def breaches() -> dict[tuple[str, str], str]:
         for other, name in sorted(used):
             if private(name): found[module, f"{other}.{name}"] = "a private name of another room"
             if room(other) in OPEN and room(module) not in OPEN: found[module, other] = "the front of the package is imported"
-            elif HEIGHT.get(room(other), -1) > HEIGHT.get(room(module), 99): found[module, other] = f"{room(other)} comes after {room(module)} in ROOMS"
+            elif HEIGHT.get(room(other), -1) > HEIGHT.get(room(module), 99):
+                found[module, other] = f"{room(other)} comes after {room(module)} in ROOMS"
             elif room(other) == "testing" != room(module): found[module, other] = "a test double in the library"
     for group in circles({m: {o for o, _ in used} for m, used in uses.items()}):
         inner = [(a, b) for a in group for b, _ in uses[a] if b in group and (a, b) not in found]
         for a, b in inner: found[a, b] = f"part of a circle of {len(group)}: {' '.join(group)}"
-    return found | {(a, b): "a notebook uses a private name of another room" for a, b in notebook_privates(known) if (a.removeprefix("nbs/"), b) not in found}
+    return found | {(a, b): "a notebook uses a private name of another room" for a, b in notebook_privates(known)
+                    if (a.removeprefix("nbs/"), b) not in found}
 
 def picture(path: str):
-    "A dot where the room of a row imports the room of a column; allowed dots lie left of the diagonal. The number counts imports between modules."
+    "A dot where the room of a row imports the room of a column; allowed dots lie left of the diagonal. Numbers count imports of modules."
     import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -166,7 +170,8 @@ def main():
     for n, where in sorted(many.items()): print(f"{n} is a public name of {' and of '.join(where)}: give each its own")
     for n in single: print(f"{n} is a public name of one module now: take it out of TWICE in .ci/imports.py")
     for a, b in mended: print(f"{a} no longer imports {b}: take the row out of ALLOWED in .ci/imports.py")
-    print(f"{len(modules())} modules, {len(new)} breaches, {len(ALLOWED) - len(mended)} allowed exceptions, {len(mended)} exceptions that are mended, "
+    print(f"{len(modules())} modules, {len(new)} breaches, {len(ALLOWED) - len(mended)} allowed exceptions, "
+          f"{len(mended)} exceptions that are mended, "
           f"{len(double)} public names twice, {len(many)} of them new")
     if new or mended or many or single: sys.exit(1)
 

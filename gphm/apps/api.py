@@ -21,7 +21,7 @@ from ..avatar.codebook import expression_names
 from .export_files import export_files
 from ..avatar.pipeline import make_avatar as finetune_person
 from ..avatar.puppet import Performance, Puppet, perform
-from ..avatar.reconstruct import Finetune
+from ..avatar.finetune_rule import Finetune
 from ..avatar.reenactment import RELATIVE_FROM
 from ..avatar.sources import driver_capture, driver_facts, find_prior, open_driver, open_subject
 from ..capture.frames import FrameSet

@@ -50,6 +50,12 @@ RENAMED = dict(turns="shoulders")                          # modules that older 
 # %% ../../nbs/avatar/avatar.ipynb #cc670d5a
 class Avatar(HeadMotion):
     "An identity-specific Gaussian head, driven by images: the head model's networks, and its identity set free."
+    X_ne: Tensor; H: Tensor; C: Tensor; S: Tensor; Q: Tensor; A: Tensor       # [N, ...] the Gaussians, as in `Gaussians`
+    P: Tensor; H_P: Tensor; P_0: Tensor                                       # [68, ...] landmarks and their features; the mean ones
+    pose_delta: Tensor; background: Tensor; neutral_non: Tensor; mean_exp: Tensor; exp_reach: Tensor; z_id: Tensor
+    info: dict; folder: Path; summary: dict; book: Any                        # its card; `apps.api` sets where it lies, scores, codes,
+    drive: Callable[..., Any]; render: Callable[..., Any]; export: Callable[..., dict]    # and brings these methods
+
     def __init__(self, cfg: ModelConfig, gaussians: int, frames: int, dyn_width: int = 64):
         super().__init__()
         self.cfg, N, W = cfg, gaussians, cfg.width
@@ -67,9 +73,9 @@ class Avatar(HeadMotion):
         self.register_buffer("mean_exp", torch.zeros(cfg.exp_dim))     # of the frames it was made from
         self.register_buffer("exp_reach", torch.tensor(torch.inf))     # how far from there a face may lie (identity_rehearsal.code_reach)
         self.register_buffer("z_id", torch.zeros(cfg.id_dim), persistent=False)  # that it was baked from; files keep it
-        self.carry = None                                              # how the person's head model moves Gaussians (avatar.head_motion)
+        self.carry: Carry | None = None                                # how the person's head model moves Gaussians (avatar.head_motion)
 
-    def _load_from_state_dict(self, state, prefix, *rest):
+    def _load_from_state_dict(self, state: dict, prefix: str, *rest: Any) -> None:
         state.setdefault(prefix + "exp_reach", self.exp_reach)         # older avatars have no limit
         if prefix + "carry.share" in state: self.carried(len(state[prefix + "carry.share"]))
         for old, new in RENAMED.items():
@@ -79,7 +85,7 @@ class Avatar(HeadMotion):
 
     @classmethod
     @torch.no_grad()
-    def bake(cls, model: GaussianModel, z_id: Tensor, frames: int, splits: int = 0) -> "Avatar":
+    def bake(cls, model: GaussianModel, z_id: Tensor, frames: int, splits: int = 0) -> Self:
         "Free the Gaussians of an identity code; `splits` doublings make them denser."
         g = model.gaussians(z_id)
         for _ in range(splits): g = split_gaussians(g)
@@ -96,10 +102,12 @@ class Avatar(HeadMotion):
         self.carry = Carry(gaussians, self.cfg.exp_dim, self.cfg.width).to(self.X_ne.device)
         return self.carry
 
-    def deform(self, X_ne: Tensor, H: Tensor, codes: Codes) -> tuple[Tensor, Tensor]: # [F, N, 3] X_can, [] L_reg
+    def deform(self, X_ne: Tensor, H: Tensor, codes: Codes,
+               share: Tensor | None = None # [N] of the expression's term; None: what nothing carries
+              ) -> tuple[Tensor, Tensor]:  # [F, N, 3] X_can, [] L_reg
         "Equation 3; what the person's head model carries moves as it does (avatar.head_motion)."
-        if self.carry is None: return super().deform(X_ne, H, codes)
-        X, reg = super().deform(X_ne, H, codes, 1 - self.carry.share)
+        if self.carry is None: return super().deform(X_ne, H, codes, share)
+        X, reg = super().deform(X_ne, H, codes, 1 - self.carry.share if share is None else share)
         return X + self.carry.motion(H, codes.exp), reg
 
     def relative(self, change: Tensor) -> Tensor: # [..., exp_dim] -> the same
@@ -127,14 +135,14 @@ class Avatar(HeadMotion):
             C, S, Q, A = (x.index_add(0, where, y) for x, y in ((C, d[:, :n]), (S, d[:, n:n+3]), (Q, d[:, n+3:n+7]), (A, d[:, n+7])))
         return Gaussians(self.X_ne, self.H, C, S, Q, A)
 
-    def splat(self, codes: Codes, X_can: Tensor, pose, world_to_camera: Tensor, K: Tensor, image_size,
+    def splat(self, codes: Codes, X_can: Tensor, pose: tuple, world_to_camera: Tensor, K: Tensor, image_size: tuple,
               dynamic: bool = True) -> tuple[Tensor, Tensor]:
         "I_F and M of F frames whose points are at X_can [F, N, 3]; attributes differ by frame, so each is a splat of its own."
         outs = [render_gaussians(self.gaussians(codes.exp[f], dynamic), X_can[f:f+1], tuple(x[f:f+1] for x in pose),
                                  world_to_camera[f:f+1], K[f:f+1], image_size, self.background) for f in range(len(codes.exp))]
         return torch.stack([o.features for o in outs]), torch.stack([o.alpha[..., 0] for o in outs])
 
-    def forward(self, codes: Codes, pose, world_to_camera: Tensor, K: Tensor, image_size, refine: bool = True,
+    def forward(self, codes: Codes, pose: tuple, world_to_camera: Tensor, K: Tensor, image_size: tuple, refine: bool = True,
                 dynamic: bool = True) -> Rendered:
         "Render F frames from V views each (shapes as in `GaussianModel`)."
         X_can, reg = self.deform(self.X_ne, self.H, codes)
@@ -183,7 +191,7 @@ def _read(path: str | Path, tensors: bool = False) -> tuple[dict, dict[str, Tens
         raise GPHMError(f"{path} is damaged ({str(e).splitlines()[0]}); get it again, or make the avatar again") from None
     return card, read
 
-def read_avatar(path, device="cpu") -> Avatar:
+def read_avatar(path: str | Path, device: str | torch.device = "cpu") -> Avatar:
     "The avatar of a file or a folder, in evaluation mode; `.info` has its card."
     card, tensors = _read(path, tensors=True)
     try:

@@ -7,7 +7,6 @@ __all__ = ['SCORED', 'scored_as', 'score_against', 'drive']
 
 # %% ../../nbs/avatar/driving.ipynb #3b79a4ef
 import torch
-from PIL import Image
 from ..core.stored_config import preset_of
 from .avatar import Avatar
 from .reenactment import (RELATIVE_FROM, Clock, drive_codes, free_cameras, reenact, reenact_in_place, side_by_side,

@@ -14,7 +14,8 @@ from PIL import Image
 from ..core.stored_config import preset_of
 from .avatar import Avatar, save_avatar
 from .driving import SCORED, drive, score_against, scored_as
-from .reconstruct import frame_batch, bake_person, finetune, finetune_rule, render_frames
+from .reconstruct import frame_batch, bake_person, finetune, render_frames
+from .finetune_rule import finetune_rule
 from .sources import SHIPPED, driver_capture, driver_facts, find_guiding, find_prior, open_driver, open_subject
 from ..provenance.marks import portable, require_consent, save_png
 from ..core.base import GPHMError, Run, atomic_path, log, read_json, run_facts, write_json
@@ -39,7 +40,8 @@ def make_avatar(model, captures: Captures, train: FrameSet, test: FrameSet | Non
     write_json(run.dir/"finetune.json", setting)
     person = None
     if ft.head_motion:
-        if not model.cfg.tracked_points: raise GPHMError("head_motion needs a prior whose E_exp reads the tracker's points; set head_motion to 0")
+        if not model.cfg.tracked_points:
+            raise GPHMError("head_motion needs a prior whose E_exp reads the tracker's points; set head_motion to 0")
         person = open_person(captures, train)
         if person is None: log.warning(f"{captures.name} has no fit of the open head model, so nothing carries the face")
     avatar, z, _, course = bake_person(model, train, ft, run, progress, person)
@@ -49,7 +51,8 @@ def make_avatar(model, captures: Captures, train: FrameSet, test: FrameSet | Non
             np.savez(tmp, z_id=z.cpu().numpy(), course=np.array(course), fitted=(fitted*255).round().byte().cpu().numpy())
     finetune(avatar, train, ft, run, progress, person=person)
     old = read_json(run.dir/"avatar.json") if (run.dir/"avatar.json").is_file() else {}
-    save_avatar(run.dir, avatar, preset=preset_of(model.info), source=captures.name, subject=train.subject_names[0], capture=portable(captures.root),
+    save_avatar(run.dir, avatar, preset=preset_of(model.info), source=captures.name,
+                subject=train.subject_names[0], capture=portable(captures.root),
                 data=captures.identity, resolution=train.image_size[0], prior=model.info["folder"], consent=note,
                 scale=float(train.scale.mean()), finetune=asdict(ft), held_out=0 if test is None else len(test),
                 made=old.get("made", date.today().isoformat()))

@@ -8,7 +8,6 @@ __all__ = ['FILES', 'GUIDING', 'SHIPPED', 'check_prior', 'load_prior', 'load_gui
 # %% ../../nbs/avatar/prior.ipynb #54536a71
 import json, shutil
 from pathlib import Path
-import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from .codebook import CodeBook, make_codebook

@@ -47,11 +47,11 @@ class FrameSet:
     expression_names: tuple
     frame_names: tuple        # N ids, unique within a subject
     camera_names: tuple       # S tuples of names
-    face_points: Tensor = None       # [N, C, 478, 3] the tracker's points, aligned; NaN where not found (tracking.face_points); or None
-    condition_points: Tensor = None  # [N, Kc, 478, 3] those of the conditions; or None
-    surface_neutral: Tensor = None   # [S, V, 3] where points of the subjects truly are at rest, canonical (synth.shape.surface); or None
-    surface_motion: Tensor = None    # [N, V, 3] float16, how far they are from there; or None
-    surface_region: Tensor = None    # [V] what each lies on, an index into synth.shape.surface.REGIONS; or None
+    face_points: Tensor | None = None # [N, C, 478, 3] the tracker's points, aligned; NaN where not found (tracking.face_points); or None
+    condition_points: Tensor | None = None # [N, Kc, 478, 3] those of the conditions; or None
+    surface_neutral: Tensor | None = None # [S, V, 3] where points of the subjects are at rest, canonical (synth.shape.surface); or None
+    surface_motion: Tensor | None = None # [N, V, 3] float16, how far they are from there; or None
+    surface_region: Tensor | None = None # [V] what each lies on, an index into synth.shape.surface.REGIONS; or None
 
     def __len__(self) -> int: return len(self.subject)
 

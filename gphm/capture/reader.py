@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ..core.base import GPHMError, read_json, resolve
@@ -38,7 +37,7 @@ class Subject:
     # [F, C, 478, 3] float32, the tracker's, pixels; 0 where not found; None: nobody has looked
     points: np.ndarray | None = field(repr=False, default=None)
     found: np.ndarray | None = field(repr=False, default=None)   # [F, C] bool, the tracker found the face
-    condition_points: np.ndarray | None = field(repr=False, default=None)  # [F, K, 478, 3] float32, those of the conditions, pixels; NaN where not found
+    condition_points: np.ndarray | None = field(repr=False, default=None)  # [F, K, 478, 3] of the conditions, pixels; NaN where not found
 
     @property
     def camera_names(self) -> list: return list(self.cameras)
@@ -146,7 +145,7 @@ def _read_landmarks(path: Path, F: int, cameras: dict) -> tuple[np.ndarray, np.n
             raise GPHMError(f"{path}: {name} holds NaN or infinity; finite numbers were expected")
     return arrays["landmarks_3d"].astype(np.float32), arrays["landmarks_2d"].astype(np.float32), arrays["visible"].astype(bool)
 
-def _read_points(path: Path, F: int, C: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _read_points(path: Path, F: int, C: int) -> tuple[np.ndarray | None, ...]: # points, found, condition points
     "The tracker's points, where it found them, and those of the conditions; None where nobody has looked."
     if not path.is_file(): return None, None, None
     try:

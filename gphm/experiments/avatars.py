@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np, torch
 from ..avatar.avatar import Avatar, read_avatar
 from ..avatar.pipeline import make_avatar
-from ..avatar.reconstruct import PAPER
+from ..avatar.finetune_rule import PAPER
 from ..avatar.reenactment import drive_codes
 from ..avatar.sources import capture_of, find_prior
 from ..core.config import make_config

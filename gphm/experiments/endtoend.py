@@ -6,7 +6,6 @@
 __all__ = ['draws_loss', 'try_training']
 
 # %% ../../nbs/experiments/endtoend.ipynb #531839b6
-import torch
 from ..core.config import Config, make_config, override
 from ..capture.contract import Captures
 from ..capture.frames import FrameSet
@@ -26,7 +25,8 @@ def try_training(captures: Captures, folder, steps: int = 30,
                  cfg: Config | None = None) -> dict[str, list[float]]: # loss of the fixed draws after every fifth step, of both stages
     "Train a few steps of both stages on a capture."
     cfg = override(cfg or make_config("smoke"),
-                   {"guiding.steps": steps, "gaussian.steps": steps, "auxiliary.warmup_steps": 2, "auxiliary.encoder_steps": 2, "guiding.sdf_steps": 60},
+                   {"guiding.steps": steps, "gaussian.steps": steps, "auxiliary.warmup_steps": 2, "auxiliary.encoder_steps": 2,
+                    "guiding.sdf_steps": 60},
                    image_size=captures.resolution[0], handover_steps=2, validate_every=5, vgg=0.)
     train, _ = open_splits(captures, cfg)
     more = dict(progress=False, validate=draws_loss(cfg, train), data=captures.identity, subjects=list(train.subject_names))

@@ -16,7 +16,7 @@ from ..model.head import Codes
 from ..tracking.fitting.fitting import FRONTAL
 from ..tracking.landmarks.landmarks import detect_landmarks, eye_distance
 from ..tracking.matting.matting import matte_frames, on_white
-from ..testing.rehearsal import Rehearsal
+from ..testing.rehearsal import RehearsedClip
 from ..tracking.fitting.flow import fit_clip
 
 # %% ../../nbs/experiments/live_accuracy.ipynb #85d89d5b
@@ -32,7 +32,7 @@ def mouth_of(avatar: Avatar, codes: Tensor) -> np.ndarray: # [T, exp_dim] -> [T]
     P = avatar.landmarks(Codes(codes, None))
     return (P[:, 62] - P[:, 66]).norm(dim=-1).numpy()
 
-def offline(avatar: Avatar, clip: Rehearsal) -> tuple: # landmarks [T, 68, 2], R [T, 3, 3], codes [T, exp_dim]
+def offline(avatar: Avatar, clip: RehearsedClip) -> tuple: # landmarks [T, 68, 2], R [T, 3, 3], codes [T, exp_dim]
     "The way of `tracking.video`, all frames at hand."
     seen = detect_landmarks(clip.frames)
     alpha = matte_frames(clip.frames)[0]
@@ -40,7 +40,8 @@ def offline(avatar: Avatar, clip: Rehearsal) -> tuple: # landmarks [T, 68, 2], R
     faces = np.stack([face_image(on_white(f, a), p, avatar.cfg.face_size) for f, a, p in zip(clip.frames, alpha, seen.points)])
     with torch.no_grad(): return seen.points, fit.R, avatar.E_exp(torch.tensor(faces).float()/255)
 
-def compare_live(avatar: Avatar, clip: Rehearsal, R, codes: Tensor, points=None, reference: tuple | None = None, first: int = 0) -> dict:
+def compare_live(avatar: Avatar, clip: RehearsedClip, R, codes: Tensor, points=None, reference: tuple | None = None,
+                 first: int = 0) -> dict:
     "Numbers of one way against the truth, and against `reference`, another way (landmarks, R, codes); the first frames do not count."
     truth = (clip.landmarks_3d[:, 62] - clip.landmarks_3d[:, 66]).norm(dim=-1).numpy()[first:]/clip.scale
     apart = turned_apart(R[first:], clip.R[first:])

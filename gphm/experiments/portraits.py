@@ -170,7 +170,8 @@ def turn_row(row: PortraitRow, portrait: Portrait, yaws) -> np.ndarray: # [n, H,
     "The avatar of a picture turned about the head's own vertical axis: for captures that have no other cameras."
     avatar = read_avatar(row.folder)
     data = portrait.load(avatar.cfg, [row.camera])
-    codes = avatar.encode(faces_at(data, torch.arange(len(data)), torch.zeros(len(data), dtype=torch.long)), unit(data.nonface_images[:, 0]))
+    codes = avatar.encode(faces_at(data, torch.arange(len(data)), torch.zeros(len(data), dtype=torch.long)),
+                          unit(data.nonface_images[:, 0]))
     turned = [replace(data, R=data.R @ roma.rotvec_to_rotmat(torch.tensor([[0., math.radians(-yaw), 0]]))) for yaw in yaws]
     return as_bytes(torch.cat([render_views(avatar, codes, d) for d in turned]))
 

@@ -41,7 +41,8 @@ def run_row(folder, cfg: Config, captures: Captures, train: FrameSet, test: Fram
     folder, summary = resolve(folder), None
     if mesh or (cfg.start.init == "guiding" and guiding is None):
         guiding, summary, scored = prepare_guiding(folder/"guiding" if not mesh else folder, captures, train,
-                                                   test, cfg, device, images=None if mesh else min(8, cfg.run.test_images), more=more and mesh)
+                                                   test, cfg, device, images=None if mesh else min(8, cfg.run.test_images),
+                                                   more=more and mesh)
         if mesh: return guiding, summary, scored
     model, run = prepare_gaussians(folder, captures, train, test, cfg, device, guiding)
     return model, *score_run(run, model, captures, train, test, cfg, device, guiding=summary, more=more)

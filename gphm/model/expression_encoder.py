@@ -8,7 +8,6 @@ __all__ = ['MESH_POINTS', 'FaceInput', 'only_points', 'ExpressionEncoder']
 # %% ../../nbs/model/expression_encoder.ipynb #7d49bf8c
 from dataclasses import dataclass
 import torch, torch.nn as nn
-import torch.nn.functional as F
 from torch import Tensor
 from ..core.base import GPHMError
 from .networks import Encoder
@@ -48,7 +47,8 @@ class ExpressionEncoder(Encoder):
         if self.from_points is None: return
         seen = points[points.isfinite().flatten(1).all(1)]
         if len(seen) == 0: raise GPHMError("the tracker found a face in none of the pictures; look at them, or set tracked_points to False")
-        self.usual_points.copy_(seen.mean(0)); self.spread_points.copy_(seen.std(0).clamp(min=least) if len(seen) > 1 else torch.full_like(seen[0], least))
+        self.usual_points.copy_(seen.mean(0))
+        self.spread_points.copy_(seen.std(0).clamp(min=least) if len(seen) > 1 else torch.full_like(seen[0], least))
 
     def forward(self, face: "FaceInput | Tensor") -> Tensor: # or [B, size, size, 3] in [0, 1] -> [B, out_dim]
         if not isinstance(face, FaceInput): face = FaceInput(face)

@@ -7,7 +7,6 @@ __all__ = ['Gaussians', 'render_gaussians', 'GaussianModel']
 
 # %% ../../nbs/model/gaussian.ipynb #511ec1a7
 from dataclasses import dataclass
-from typing import Any
 import math
 import torch, torch.nn as nn
 from fastcore.basics import patch
@@ -65,6 +64,10 @@ class GaussianModel(HeadModel):
     def for_tensors(cls, cfg: ModelConfig, tensors: dict[str, Tensor]) -> "GaussianModel":
         "An untrained model of the size that a checkpoint has."
         return cls(cfg, len(tensors["z_id"]), len(tensors["pose_delta"]), tensors["P_0"], len(tensors["X_0"]))
+
+    def landmark_features(self) -> Tensor: # [68, width]
+        "Features of the landmarks, as `GuidingModel` has them."
+        return self.H_P
 
     def gaussians(self, z_id: Tensor) -> Gaussians: # [id_dim]
         "Equations 5, 6, 10 and 11."
@@ -131,7 +134,8 @@ def from_guiding(cls: GaussianModel, guiding: GuidingModel, cfg: ModelConfig, st
         model = cls(cfg, *guiding.z_id.shape[:1], *guiding.pose_delta.shape[:1], P, len(X))
         shared = {k: v for k, v in guiding.state_dict().items() if not k.startswith(("f_mean.", "lift.")) and k != "sdf"}
         missing, unexpected = model.load_state_dict(shared, strict=False)
-        assert not unexpected and all(k.split(".")[0] in {"f_att", "X_0", "H_0", "S_0", "Q_0", "A_0", "H_P", "bound", "bound_offset"} for k in missing)
+        assert not unexpected and all(k.split(".")[0] in {"f_att", "X_0", "H_0", "S_0", "Q_0", "A_0", "H_P", "bound", "bound_offset"}
+                                      for k in missing)
         model.X_0.copy_(X); model.H_0.copy_(H)
         model.H_P.copy_(guiding.landmark_features().cpu())
         model.start_attributes(start)
@@ -148,9 +152,6 @@ def from_points(cls: GaussianModel, cfg: ModelConfig, start: StartConfig, subjec
     return model
 
 # %% ../../nbs/model/gaussian.ipynb #f7e370df
-@patch
-def landmark_features(self: GaussianModel) -> Tensor: return self.H_P
-
 @patch
 def shoulder_points(self: GaussianModel, rng, count: int) -> tuple[Tensor, Tensor]: # [K, 3], [K, width]
     "Random points below the shoulder line, and their features; none if there are none."

@@ -52,6 +52,8 @@ class Codes:
 class HeadMotion(nn.Module):
     """How a head moves, whether its identity is a code (`HeadModel`) or baked (`avatar.avatar.Avatar`). Who inherits it has `cfg`,
     the networks `E_exp, E_non, f_exp, f_non`, the landmarks `P_0` and the corrections `pose_delta`."""
+    P_0: Tensor; pose_delta: Tensor
+
     def encode(self, face, nonface: Tensor) -> Codes: # FaceInput or [F, s, s, 3]; [F, s, s, 3] in [0, 1]
         "Expression and motion codes of F frames."
         return Codes(self.E_exp(face), self.E_non(nonface))

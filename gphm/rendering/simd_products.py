@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .simd import (I64, LANES, VECTOR, constant, emit_broadcast, emit_fma, emit_load, emit_load_scalar,
-                                 emit_store, kernel, lanes, pointer)
+                                 emit_store, lanes, pointer)
 
 # %% ../../nbs/rendering/simd_products.ipynb #4288db51
 @intrinsic

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from ..core.base import GPHMError
-from .pretend_places import (ANY, COPIES, CUDA, INDEXING, UNCHECKED, WAITS, DeviceMismatch, Places, check_meeting,
+from .pretend_places import (ANY, COPIES, CUDA, INDEXING, UNCHECKED, WAITS, Places, check_meeting,
                                          tensors_in, true_device)
 
 # %% ../../nbs/testing/pretend_gpu.ipynb #dd1d7be6

@@ -7,7 +7,6 @@ __all__ = ['EYES', 'points_near', 'write_subject_points', 'write_points', 'with_
 
 # %% ../../nbs/tracking/face_points.ipynb #18325727
 from dataclasses import replace
-from pathlib import Path
 import numpy as np, torch
 from ..capture.contract import Captures, open_captures
 from ..capture.frames import FrameSet
@@ -34,7 +33,8 @@ def points_near(mesh: FaceMesh, image: np.ndarray,        # [H, W, 3] uint8
 # %% ../../nbs/tracking/face_points.ipynb #d89e627b
 def write_subject_points(root, number: int, spec: dict):
     "The job of one process: `points.npz` of one subject."
-    subject, mesh = open_captures(root)[spec["subjects"][number]] if not isinstance(root, Captures) else root[spec["subjects"][number]], FaceMesh(video=False)
+    captures = root if isinstance(root, Captures) else open_captures(root)
+    subject, mesh = captures[spec["subjects"][number]], FaceMesh(video=False)
     F, names = len(subject.frames), subject.camera_names
     points, conditions = np.full((F, len(names), 478, 3), np.nan, np.float32), []
     for f, frame in enumerate(subject.frames):
@@ -75,7 +75,9 @@ def with_points(frames: FrameSet, captures: Captures) -> FrameSet:
         else:
             mesh = mesh or FaceMesh(video=False)
             for c, name in enumerate(names):
-                if frames.visible[n, c]: points[n, c] = points_near(mesh, subject.image(subject.frames[f], name), subject.landmarks_2d[f, subject.camera_names.index(name)]); looked += 1
+                if frames.visible[n, c]:
+                    landmarks = subject.landmarks_2d[f, subject.camera_names.index(name)]
+                    points[n, c] = points_near(mesh, subject.image(subject.frames[f], name), landmarks); looked += 1
         if subject.condition_points is not None:
             K = min(conditions.shape[1], subject.condition_points.shape[1])
             conditions[n, :K] = subject.condition_points[f, :K]

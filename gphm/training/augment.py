@@ -6,7 +6,6 @@
 __all__ = ['truncated_normal', 'jitter', 'relit', 'changed', 'points_mirror', 'mirrored']
 
 # %% ../../nbs/training/augment.ipynb #ee31c542
-from dataclasses import replace
 import numpy as np, torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor

@@ -122,7 +122,7 @@ AUXILIARY = (
     Auxiliary("teach", "losses.landmark", {"warm-up": 1., "guiding": 1., "gaussian": 1., "hand-over": 1.},
               "eq. 15 on many more frames than a batch has: encoders do not fall silent",
               lambda x: landmark_loss(x.moved[1], x.batch.landmarks)),
-    Auxiliary("move", "auxiliary.motion", {"gaussian": 1., "hand-over": 3.}, "f_exp moves brows and lids, whose motion eq. 15 hardly weighs",
+    Auxiliary("move", "auxiliary.motion", {"gaussian": 1., "hand-over": 3.}, "f_exp moves brows and lids, which eq. 15 hardly weighs",
               landmark_motion_loss),
     Auxiliary("near", "auxiliary.motion", {"gaussian": 1., "hand-over": 3.}, "Gaussians move as the landmarks beside them",
               neighbour_motion_loss),
@@ -176,7 +176,8 @@ def warm_up(params: list, rate: float, steps: int, cfg: Config, losses, name: st
             accelerator=None) -> dict[str, float]:
     "Adam on `losses(step)` for some parameters, on the config's schedule; returns the means of the last steps' terms."
     average = (lambda: average_gradients(accelerator, params)) if accelerator else None
-    last = optimise(losses, torch.optim.Adam(params, rate), steps, Schedule(cfg.optim.decay, cfg.optim.warmup), name=name, progress=progress,
+    last = optimise(losses, torch.optim.Adam(params, rate), steps, Schedule(cfg.optim.decay, cfg.optim.warmup), name=name,
+                    progress=progress,
                     gradients=average)
     return {k: sum(terms[k] for terms in last)/len(last) for k in (last[-1] if last else ())}
 
@@ -201,10 +202,12 @@ def warm_up_reading(model: GaussianModel, cfg: Config, sampler: Sampler, progres
     i, n = share_of(cfg, accelerator)
     def losses(step):
         b = sampler.draw_auxiliary(-1 - cfg.auxiliary.handover_steps - step, cfg.auxiliary.warmup_batch)
-        if cfg.data.augment: b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step), sampler.other_side))))
+        if cfg.data.augment:
+            b = replace(b, **dict(zip(("face", "motion"), mirrored(b.face, b.motion, rng(cfg.seed, "mirror", step), sampler.other_side))))
         b = replace(b, face=b.face[i::n], motion=b.motion[i::n])
         return auxiliary_losses(AuxiliaryInputs("reading", model, cfg, sampler, b, Codes(model.E_exp(b.face), None), None, step))
-    return warm_up(parameters_of(model, "E_exp", "face_head"), cfg.auxiliary.lr, cfg.auxiliary.encoder_steps, cfg, losses, "reading faces", progress,
+    return warm_up(parameters_of(model, "E_exp", "face_head"), cfg.auxiliary.lr, cfg.auxiliary.encoder_steps, cfg, losses,
+                   "reading faces", progress,
                    accelerator)
 
 def warm_up_motion(model: GaussianModel, cfg: Config, sampler: Sampler, progress: bool = True, accelerator=None,

@@ -20,7 +20,6 @@ from ..geometry.pose import invert_pose
 from ..model.expression_encoder import FaceInput
 from .augment import changed, points_mirror
 from .surface import Surface
-from .surface import Surface
 
 # %% ../../nbs/training/batches.ipynb #eee7c444
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class CodePrior:
 
     @staticmethod
     def of(z_id: Tensor, floor: float = .25) -> "CodePrior": # [S, id_dim] training codes
-        "That of some training codes; no direction is narrower than `floor` of the root mean square, since few people leave most directions empty."
+        "That of some training codes; no direction is narrower than `floor` of the root mean square: few people leave most empty."
         z = z_id.detach().double()
         mean = z.mean(0)
         _, s, Vt = torch.linalg.svd(torch.cat([z - mean, z.new_zeros(max(0, z.shape[1] - len(z)), z.shape[1])]))

@@ -12,12 +12,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 from ..core.base import GPHMError, rng
+from ..core.config import Config, override
 from ..capture.frames import FrameSet
 from ..model.head import unit_ball
 from ..model.perceptual import Lpips
 from .batches import Sampler
 from .code_prior import CodePrior
-from ..core.config import Config, override
 from .image_loss import ImageLoss
 from .optimise import Schedule, learning, optimise
 

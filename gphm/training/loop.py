@@ -112,7 +112,7 @@ def prepare_first(model, stage: Stage, cfg: Config, sampler: Sampler, progress: 
 # %% ../../nbs/training/loop.ipynb #4ecf81d3
 def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", progress: bool = True, validate=None, **facts) -> Run:
     """Train `model` in place (either stage) and return its run; resumes from `run_dir`, and does nothing if it is complete.
-    `validate(model)` gives numbers to log every `cfg.run.validate_every` steps. `facts` are stored in config.json and must agree on resumption.
+    `validate(model)` gives numbers to log every `cfg.run.validate_every` steps. `facts` go into config.json and must agree on resumption.
     Under `accelerate launch`, call it in every process."""
     stage, run, accelerator = stage_of(model), Run(run_dir), make_accelerator(device, cfg.run.precision)
     steps, F, V = stage.size(cfg)
@@ -130,7 +130,8 @@ def train_stage(model, frames: FrameSet, cfg: Config, run_dir, device="cpu", pro
     lpips = Lpips("vgg").to(device) if stage.perceptual and cfg.losses.vgg and cfg.losses.vgg_size != -1 else None
     if main: write_json(run.dir/"machine.json", dict(processes=processes, threads=torch.get_num_threads(), precision=cfg.run.precision))
     model.train()
-    objective = Objective(model, cfg, Prefetcher(sampler, range(rank, cfg.optim.batch, processes), cfg.run.prefetch, steps), lpips, rank, processes)
+    objective = Objective(model, cfg, Prefetcher(sampler, range(rank, cfg.optim.batch, processes), cfg.run.prefetch, steps), lpips,
+                          rank, processes)
     if accelerator: objective = accelerator.prepare_model(objective)
     refine_step, coarse_steps = int(cfg.optim.refine_from*steps), cfg.optim.coarse*steps
 

@@ -19,8 +19,9 @@ def guiding_rates(cfg: Config) -> dict[str, float]:
 
 def gaussian_rates(cfg: Config) -> dict[str, float]:
     "Rates of stage 2."
-    return dict(networks=cfg.gaussian.lr, z_id=cfg.gaussian.code_lr, P_0=cfg.optim.landmark_lr, pose_delta=cfg.optim.pose_lr, X_0=cfg.gaussian.mean_lr,
-                H_0=cfg.gaussian.feature_lr, H_P=cfg.gaussian.feature_lr, S_0=cfg.gaussian.scale_lr, Q_0=cfg.gaussian.quat_lr, A_0=cfg.gaussian.opacity_lr)
+    g = cfg.gaussian
+    return dict(networks=g.lr, z_id=g.code_lr, P_0=cfg.optim.landmark_lr, pose_delta=cfg.optim.pose_lr, X_0=g.mean_lr,
+                H_0=g.feature_lr, H_P=g.feature_lr, S_0=g.scale_lr, Q_0=g.quat_lr, A_0=g.opacity_lr)
 
 RATES = dict(guiding=guiding_rates, gaussian=gaussian_rates)     # by a model's `stage`
 

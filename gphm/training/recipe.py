@@ -6,17 +6,13 @@
 __all__ = ['PRETRAINED', 'TAUGHT', 'prepare_heads', 'open_splits', 'drivers', 'open_split', 'Validation', 'make_validation',
            'score_unseen', 'run_details', 'score_run', 'split_people', 'pretrained', 'learn_faces', 'prepare_encoder',
            'mean_landmarks', 'start_guiding', 'train_there', 'prepare_guiding', 'start_gaussians', 'go_on_from',
-           'prepare_gaussians', 'contact_sheet', 'show_pairs', 'show_expressions', 'show_course', 'show_mean_mesh',
-           'show_points']
+           'prepare_gaussians']
 
 # %% ../../nbs/training/recipe.ipynb #f477d91a
 from dataclasses import dataclass
-import matplotlib.pyplot as plt
-import numpy as np, torch
-from PIL import Image
+import torch
 from ..core.config import Config, override
 from ..core.base import GPHMError, Run, log, read_json, resolve, run_facts, write_json
-from ..core.viz import picture_grid
 from ..synth.shape.basis import PARTS, HeadBasis
 from ..capture.contract import Captures, open_captures
 from ..capture.frames import FrameSet, load_frames
@@ -27,8 +23,6 @@ from ..evaluation.metrics import save_scored, score_frames
 from ..model.gaussian import GaussianModel
 from ..model.guiding import GuidingModel
 from ..model.points import random_points, template_points
-from ..rendering.mesh import render_mesh
-from ..geometry.camera import look_at
 from .batches import canonical_landmarks
 from .checkpoint import load_model, read_checkpoint, save_checkpoint
 from .encoder_pretraining import pretrain_encoder
@@ -43,7 +37,8 @@ def prepare_heads(data_dir, cfg: Config, progress: bool = True) -> Captures:
     "Open a capture, or make the preset's synthetic heads there."
     root = resolve(data_dir)
     if not (root/"dataset.json").is_file():
-        write_heads(root, cfg.data.subjects, cfg.data.expressions, cfg.data.views, cfg.data.test_views, cfg.data.image_size, cfg.data.conditions, cfg.seed,
+        write_heads(root, cfg.data.subjects, cfg.data.expressions, cfg.data.views, cfg.data.test_views, cfg.data.image_size,
+                    cfg.data.conditions, cfg.seed,
                     progress=progress,
                     test_subjects=cfg.data.test_subjects, test_expressions=cfg.data.test_expressions, donors=cfg.data.donors,
                     expressions_from=cfg.data.expressions_from, wear=cfg.data.wear, variety=cfg.data.variety,
@@ -158,7 +153,8 @@ def pretrained(facts: dict) -> bool:
     "Whether a run's record says that nothing is left to do."
     return "skipped" in facts or any(k.startswith("after/") for k in facts)
 
-def learn_faces(run: Run, model: GaussianModel, train: FrameSet, learned: FaceSamples, new: FaceSamples, cfg: Config, progress: bool = True) -> dict:
+def learn_faces(run: Run, model: GaussianModel, train: FrameSet, learned: FaceSamples, new: FaceSamples, cfg: Config,
+                progress: bool = True) -> dict:
     "Pre-train E_exp on faces and keep the model, unless the run's checkpoint has these steps; returns scores on new faces before."
     _, _, step, seconds = read_checkpoint(run.dir)
     if step >= cfg.gaussian.steps + cfg.encoder.steps: return {}
@@ -177,7 +173,8 @@ def prepare_encoder(run: Run, model: GaussianModel, captures: Captures, train: F
     facts = read_json(record) if record.is_file() else {}
     if pretrained(facts): return facts
     if "neutral" in train.expression_names:
-        faces = write_faces(f"{captures.root}-faces", cfg.encoder.people, cfg.encoder.frames, cfg.model.face_size, cfg.seed, progress=progress)
+        faces = write_faces(f"{captures.root}-faces", cfg.encoder.people, cfg.encoder.frames, cfg.model.face_size, cfg.seed,
+                            progress=progress)
         learned, new = split_people(faces)
         facts |= learn_faces(run, model, train, learned, new, cfg, progress)
         facts |= {f"after/{k}": v for k, v in faces_explained(model, new).items()}
@@ -235,11 +232,13 @@ def start_gaussians(cfg: Config, train: FrameSet, guiding: GuidingModel | None =
 def go_on_from(folder, train: FrameSet, cfg: Config) -> tuple[GaussianModel, Config]:
     "A trained Gaussian model of the same people to train further, and the config without what precedes a first step."
     model = load_model(folder)
-    if not hasattr(model, "X_0"): raise GPHMError(f"{folder} holds a model of stage 1; a Gaussian model was expected, which training goes on from")
+    if not hasattr(model, "X_0"):
+        raise GPHMError(f"{folder} holds a model of stage 1; a Gaussian model was expected, which training goes on from")
     if len(model.z_id) != len(train.subject_names) or len(model.pose_delta) != len(train):
         raise GPHMError(f"{folder} knows {len(model.z_id)} people in {len(model.pose_delta)} frames, but the data have "
                         f"{len(train.subject_names)} in {len(train)}; training goes on with the same data alone")
-    if model.cfg != cfg.model: raise GPHMError(f"{folder} was trained with other model settings than preset {cfg.preset!r} has; choose its preset")
+    if model.cfg != cfg.model:
+        raise GPHMError(f"{folder} was trained with other model settings than preset {cfg.preset!r} has; choose its preset")
     return model.train(), override(cfg, {"auxiliary.encoder_steps": 0, "auxiliary.handover_steps": 0})
 
 def prepare_gaussians(run_dir, captures: Captures, train: FrameSet, test: FrameSet, cfg: Config, device="cpu",
@@ -251,80 +250,3 @@ def prepare_gaussians(run_dir, captures: Captures, train: FrameSet, test: FrameS
     run = train_there(model, run_dir, captures, train, test, cfg, device, processes)
     prepare_encoder(run, model, captures, train, cfg)
     return model, run
-
-# %% ../../nbs/training/recipe.ipynb #4dacf47c
-def contact_sheet(data: FrameSet, columns: int = 8, height: int = 64) -> Image.Image:
-    "For each of some subjects: a few expressions from the front, then a few cameras of one frame."
-    from gphm.training.batches import frontal_views
-    front, rows = frontal_views(data), []
-    for s in range(min(len(data.subject_names), 8)):
-        frames = (data.subject == s).nonzero()[:, 0]
-        half = columns//2
-        row = [data.images[n, front[n]] for n in frames[torch.linspace(0, len(frames) - 1, half).long()]]
-        cams = data.camera_valid[s].nonzero()[:, 0]
-        row += [data.images[frames[0], c] for c in cams[torch.linspace(0, len(cams) - 1, columns - half).long()]]
-        rows.append(row)
-    return picture_grid(rows)
-
-def show_pairs(scored: dict, count: int = 8) -> Image.Image | None:
-    "Truth above, render below, for some of what was scored; None where nothing was."
-    if not scored: return None
-    pick = torch.linspace(0, len(scored["names"]) - 1, min(count, len(scored["names"]))).round().long()
-    return picture_grid([[scored["truth"][i] for i in pick], [scored["render"][i] for i in pick]])
-
-def show_expressions(scored: dict, count: int = 8) -> Image.Image | None:
-    "Driving face, truth, render, and the render with a foreign expression, where the face is seen; None where nothing was scored."
-    if not scored: return None
-    seen = scored["visible"].nonzero()[:, 0] if scored["foreign"] is None else scored["foreign_rows"]
-    pick = torch.linspace(0, len(seen) - 1, min(count, len(seen))).round().long()
-    H, W = scored["truth"].shape[1:3]
-    face = torch.nn.functional.interpolate(scored["face"][seen[pick]].movedim(-1, 1), size=(H, W), mode="bilinear").movedim(1, -1)
-    rows = [list(face), [scored["truth"][i] for i in seen[pick]], [scored["render"][i] for i in seen[pick]]]
-    if scored["foreign"] is not None: rows.append([scored["foreign"][i] for i in pick])
-    return picture_grid(rows)
-
-# %% ../../nbs/training/recipe.ipynb #07284c49
-def show_course(run: Run):
-    "Every term of the loss over the steps."
-    rows = run.metrics()
-    names = sorted({k for r in rows for k in r} - {"step", "seconds"})
-    watched = [n for n in names if n.startswith("val_")]
-    fig, axes = plt.subplots(1, 1 + bool(watched), figsize=(7 + 3*bool(watched), 3), width_ratios=[7, 3][:1 + bool(watched)], squeeze=False)
-    def draw(ax, name, plot, **style):
-        plot(*zip(*[(r["step"], r[name]) for r in rows if name in r]), label=name.removeprefix("val_"), **style)
-    for name in names:
-        if name in watched: draw(axes[0, 1], name, axes[0, 1].plot)
-        else: draw(axes[0, 0], name, axes[0, 0].semilogy, lw=2.5 if name == "loss" else 1)
-    for ax in axes[0]: ax.set_xlabel("step"); ax.legend(ncol=4 if ax is axes[0, 0] else 1, fontsize=8)
-    if watched: axes[0, 1].set_ylabel("dB")
-    plt.show()
-
-def show_mean_mesh(model: GuidingModel, size: int = 200) -> Image.Image:
-    "The mean mesh, shaded by its normals, from three sides."
-    with torch.no_grad():
-        mesh = model.mean_mesh()
-        a, b, c = mesh.X_0[mesh.faces].unbind(1)
-        normal = torch.linalg.cross(b - a, c - a)
-        n = torch.zeros_like(mesh.X_0)
-        for k in range(3): n = n.index_add(0, mesh.faces[:, k], normal)
-        colour = .5 + .5*torch.nn.functional.normalize(n, dim=1)
-        eye = torch.tensor([[0., 0, 6], [4.2, .5, 4.2], [0, 0, -6]], device=n.device)
-        w2c = look_at(eye, torch.tensor([0., -.1, 0], device=n.device).expand(3, 3))
-        K = torch.tensor([[2.9*size, 0, size/2], [0, 2.9*size, size/2], [0, 0, 1]], device=n.device).expand(3, 3, 3)
-        out = render_mesh(mesh.X_0, mesh.faces, colour, w2c, K, (size, size), torch.ones(3, device=n.device))
-    return picture_grid([list(out.features)])
-
-def show_points(model, subjects=(0, 1), size: int = 4):
-    "Centres of the Gaussians, from the front and the side, coloured by C."
-    with torch.no_grad():
-        clouds = [("mean", model.X_0.detach().cpu(), None)]
-        for s in subjects:
-            if s < len(model.z_id):
-                g = model.gaussians(model.z_id[s]); clouds.append((f"subject {s}", g.X_ne.cpu(), g.C[:, :3].cpu().numpy()))
-    fig, axes = plt.subplots(2, len(clouds), figsize=(size*len(clouds), 2*size))
-    for column, (name, X, colour) in zip(axes.T, clouds):
-        front = X[:, 2] > 0
-        for ax, (i, j), keep in zip(column, ((0, 1), (2, 1)), (front, slice(None))):
-            ax.scatter(X[keep, i], X[keep, j], s=1.2, c="k" if colour is None else colour[keep.numpy() if torch.is_tensor(keep) else keep])
-            ax.set_aspect("equal"); ax.set_axis_off(); ax.set_title(name)
-    plt.show()

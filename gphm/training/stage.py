@@ -51,11 +51,13 @@ class Guiding(Stage):
     def size(self, cfg): return cfg.guiding.steps, cfg.guiding.frames, cfg.guiding.views
 
     def own_losses(self, out, rest, batch, cfg):
-        return dict(sil=cfg.losses.silhouette*silhouette_iou(out.mask, batch.masks), lap=cfg.losses.laplacian*laplacian(out.X_ne, rest.faces))
+        return dict(sil=cfg.losses.silhouette*silhouette_iou(out.mask, batch.masks),
+                    lap=cfg.losses.laplacian*laplacian(out.X_ne, rest.faces))
 
     def start(self, model, cfg, sampler, progress):
         if cfg.guiding.sdf_start == "hull":
-            model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress, cfg.guiding.sdf_steps)
+            model.start_as_hull(mean_hull(sampler.data, model.grid.points(device=model.sdf.device)), cfg.seed, progress,
+                                cfg.guiding.sdf_steps)
         elif cfg.guiding.sdf_start == "sphere": model.start_as_sphere(cfg.seed, progress=progress, steps=cfg.guiding.sdf_steps)
         else: raise GPHMError(f"sdf_start is {cfg.guiding.sdf_start!r}; 'sphere' or 'hull' was expected")
 
@@ -114,7 +116,8 @@ class Objective(torch.nn.Module):
         super().__init__()
         self.parts = shares(cfg, sampler.F, sampler.V, processes)
         if not self.parts:
-            raise GPHMError(f"a batch of {cfg.optim.batch} items of {sampler.F} x {sampler.V} images and {cfg.auxiliary.batch} auxiliary frames "
+            raise GPHMError(f"a batch of {cfg.optim.batch} items of {sampler.F} x {sampler.V} images and {cfg.auxiliary.batch} "
+                            f"auxiliary frames "
                             f"(auxiliary.batch) cannot be shared equally by {processes} processes; "
                             f"{', '.join(map(str, possible_processes(cfg, sampler.F, sampler.V)))} processes can")
         self.model, self.cfg, self.sampler, self.rank, self.processes = model, cfg, sampler, rank, processes
@@ -153,6 +156,7 @@ def training_step(objective, opt, step: int, steps: int, refine: bool, accelerat
     "One step of either stage: the loss and its terms, means over processes. A loss that is not finite changes nothing."
     own = getattr(objective, "module", objective)
     parts = item_losses(objective, step, refine, step < own.cfg.optim.coarse*steps, accelerator)
-    terms = optimiser_step(parts, opt, Schedule(own.cfg.optim.decay, own.cfg.optim.warmup)(step, steps), **step_options(own.cfg, accelerator))
+    terms = optimiser_step(parts, opt, Schedule(own.cfg.optim.decay, own.cfg.optim.warmup)(step, steps),
+                           **step_options(own.cfg, accelerator))
     own.model.clamp_codes()
     return sum(terms.values()), terms

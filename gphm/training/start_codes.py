@@ -18,7 +18,7 @@ CODE_STARTS = ("random", "measured")
 LENGTH = .45                      # mean norm of the codes that start at what is measured; training codes end there
 
 def components(x: Tensor, count: int) -> Tensor: # [S, n] -> [S, count]
-    "Principal components of some people, the first of unit variance, the others falling with the root of their share; zeros where there are no more."
+    "Principal components of some people, the first of unit variance, the others by the root of their share; zeros where there are no more."
     U, s, _ = torch.linalg.svd((x - x.mean(0)).double(), full_matrices=False)
     keep = min(count, int((s > 1e-6*s.max().clamp(min=1e-12)).sum()))
     out = U[:, :keep]*len(x)**.5*(s[:keep]/s[0]).sqrt() if keep else U[:, :0]

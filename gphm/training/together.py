@@ -7,13 +7,11 @@ __all__ = ['SMALL', 'cores', 'count_processes', 'step_times', 'pick_precision', 
 
 # %% ../../nbs/training/together.ipynb #70c10003
 import copy, os, time
-from dataclasses import replace
 import numpy as np, torch
 from ..core.config import Config, override
 from ..core.stored_config import config_from
 from ..core.base import GPHMError, Run, log, read_json, resolve
 from ..capture.frames import FrameSet
-from ..model.gaussian import GaussianModel
 from .batches import Sampler
 from .checkpoint import read_checkpoint
 from .loop import train_stage

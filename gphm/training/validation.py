@@ -16,7 +16,6 @@ from ..capture.frames import FrameSet
 from ..evaluation.metrics import score_frames
 from ..model.expression_encoder import FaceInput
 from ..model.gaussian import GaussianModel
-from ..model.guiding import GuidingModel
 from .batches import canonical_landmarks, faces_at, frontal_views, reference_views, unit
 from .encoder_pretraining import moved_heads
 from ..synth.faces import FaceSamples

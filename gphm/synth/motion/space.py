@@ -10,7 +10,7 @@ __all__ = ['GAZES', 'GAZE_REACH', 'LIDS', 'BROW_STRATA', 'MOUTHS', 'FACETS', 'SP
 import numpy as np
 
 from ...core.base import GPHMError, rng
-from .expressions import (ACTIONS, AT, CONSONANTS, PAIRED, UNITS, VISEMES, VOWELS, both, draw_emotion, look_actions,
+from .expressions import (ACTIONS, CONSONANTS, PAIRED, UNITS, VISEMES, VOWELS, both, draw_emotion, look_actions,
                                            settle, vector)
 
 # %% ../../../nbs/synth/motion/space.ipynb #43e099dc

@@ -15,7 +15,7 @@ import roma
 import torch
 from torch import Tensor
 
-from ...geometry.pose import HEAD_METRES, apply_pose, procrustes
+from ...geometry.pose import apply_pose, procrustes
 from ..landmarks.ibug import ibug68, weak_perspective
 from ..landmarks.landmarks import Landmarks
 
