@@ -13,10 +13,9 @@ import numpy as np, torch
 from PIL import Image
 from ..core.stored_config import preset_of
 from .avatar import Avatar, save_avatar
-from .driving import SCORED, drive, score_against, scored_as
+from .driving import SCORED, score_against
 from .reconstruct import frame_batch, bake_person, finetune, render_frames
 from .finetune_rule import finetune_rule
-from .sources import SHIPPED, driver_capture, driver_facts, find_guiding, find_prior, open_driver, open_subject
 from ..provenance.marks import portable, require_consent, save_png
 from ..core.base import GPHMError, Run, atomic_path, log, read_json, run_facts, write_json
 from .head_motion import open_person

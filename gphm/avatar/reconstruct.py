@@ -9,7 +9,7 @@ __all__ = ['AVATAR_AUXILIARY', 'FILL_FRAMES', 'frame_batch', 'draw_frames', 'fit
 
 # %% ../../nbs/avatar/reconstruct.ipynb #6a005f54
 import copy, sys, time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 import numpy as np, torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -30,7 +30,6 @@ from ..training.batches import Batch, faces_at, gather, unit
 from ..training.checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 from ..training.identity_fit import fit_codes
 from .head_motion import PersonMotion, learn_to_read, read_loss
-from ..training.image_loss import ImageLoss
 from ..training.losses import landmark_loss
 from ..training.optimise import Schedule, optimise
 

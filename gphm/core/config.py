@@ -243,13 +243,13 @@ PRESETS["gpu"] = Config(
     model=ModelConfig(face_size=128, exp_dim=64, non_dim=64, width=256, layers=3, refine_width=32, refine_residual=True, gated=True,
                       id_scale=30., normalize_faces=True, pos_freq=5, lift_features=True, blendshapes=True, face_head=True,
                       attribute_scale=1., grid=128),
-    start=StartConfig(mouth_points=3000, face_points=15000), guiding=GuidingConfig(1500, 2, 2, code_lr=3e-3, sdf_start="hull", sdf_steps=500),
+    start=StartConfig(mouth_points=3000, face_points=15000), optim=OptimConfig(2, 3., refine_from=.5, decay=.05, warmup=50, clip=1.),
+    guiding=GuidingConfig(1500, 2, 2, code_lr=3e-3, sdf_start="hull", sdf_steps=500),
     gaussian=GaussianConfig(steps=8000, frames=2, views=2, lr=1e-3, code_lr=3e-3, mean_lr=5e-4, feature_lr=1e-2, scale_lr=5e-3,
                             quat_lr=1e-3, opacity_lr=1e-2),
     losses=LossConfig(vgg_size=256, face_weight=3.),
     auxiliary=AuxiliaryConfig(batch=32, motion=.05, shoulder=.5, warmup_steps=1000, encoder_steps=1000, handover_steps=1000,
                               warmup_batch=64),
-    optim=OptimConfig(batch=2, muon=3., refine_from=.5, decay=.05, warmup=50, clip=1.),
     run=RunConfig(precision="bf16", prefetch=2, validate_every=1000, save_every=500))
 PRESETS["laptop"] = Config(
     "laptop",
