@@ -25,7 +25,7 @@ class Finetune:
     encoder_lr: float = 1e-4      # ours; 0 is the paper
     pose_lr: float = 0.           # corrections of the training frames' head poses
     landmark: float = .2          # ours; 0 is the paper
-    others: float = .05           # ours: other people's faces are rehearsed (avatar.identity_rehearsal); 0 is the paper
+    rehearsal: float = .05        # ours: other people's faces are rehearsed (avatar.identity_rehearsal); 0 is the paper
     code_prior: float = .002      # ours: the code stays near the training codes (training.code_prior); 0 is the paper
     head_motion: float = 0.       # ours: weight of the head model's actions, which carry the face (avatar.head_motion); 0 is off
     carry_lr: float = 5e-4        # of the networks of that
@@ -35,8 +35,8 @@ class Finetune:
     face_weight: float = 3.       # ours; 1 is the paper
     mouth_weight: float = 1.      # ours: times the face's, in the box of the lips; 1 is off
     offset: float = 1e-2
-    turns: bool = True            # ours: the motion code also knows the head's turn (avatar.shoulders)
-    outside: float = 3.           # ours: what is outside the pictures takes its neighbours' colours (pixels, avatar.fill_unseen); 0 is off
+    shoulders: bool = True        # ours: the motion code also knows the head's turn (avatar.shoulders)
+    fill_unseen: float = 3.       # ours: what is outside the pictures takes its neighbours' colours (pixels, avatar.fill_unseen); 0 is off
     splits: int = 0               # ours: doublings of all Gaussians
     densify: float = .6           # ours: share of Gaussians that are split once, where the loss pulls most; 0 is off
     densify_at: float = .3        # of the steps
@@ -52,9 +52,9 @@ class Finetune:
     @property
     def image_loss(self) -> ImageLoss: return ImageLoss(self.vgg, self.vgg_size, self.vgg_every, self.face_weight, self.mouth_weight)
 
-PAPER = dict(encoder_lr=0., landmark=0., others=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1.,
-             start="random", turns=False, outside=0., code_prior=0., head_motion=0.)   # section 3.5 and no more
-FEW = dict(network_lr=0., encoder_lr=0., landmark=0., others=0., tune_steps=100, splits=1, densify=0.)     # below 20 images
+PAPER = dict(encoder_lr=0., landmark=0., rehearsal=0., face_weight=1., mouth_weight=1., splits=0, densify=0., tune_steps=0, crop=1.,
+             start="random", shoulders=False, fill_unseen=0., code_prior=0., head_motion=0.)   # section 3.5 and no more
+FEW = dict(network_lr=0., encoder_lr=0., landmark=0., rehearsal=0., tune_steps=100, splits=1, densify=0.)     # below 20 images
 
 def finetune_rule(images: int, steps: int = 2000, **changes) -> Finetune:
     """Fewer images, fewer steps; below 20 images networks and encoders stay frozen (section 3.5), and each image brings three
@@ -66,7 +66,7 @@ def finetune_rule(images: int, steps: int = 2000, **changes) -> Finetune:
 
 def show_rule(images=(500, 100, 50, 20, 10, 3, 1), steps: int = 2000) -> str:
     "What `finetune_rule` chooses, as a Markdown table; a dash is what is frozen or off."
-    names = ("steps", "tune_steps", "gaussian_lr", "feature_lr", "network_lr", "encoder_lr", "landmark", "others")
+    names = ("steps", "tune_steps", "gaussian_lr", "feature_lr", "network_lr", "encoder_lr", "landmark", "rehearsal")
     mark = lambda x: f"{x:g}" if x else "-"
     rows = [f"| {n} | " + " | ".join(mark(getattr(finetune_rule(n, steps), k)) for k in names) + " |" for n in images]
     return "\n".join(["| images | " + " | ".join(names) + " |", "| --- "*(len(names) + 1) + "|", *rows])

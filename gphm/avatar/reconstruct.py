@@ -146,7 +146,7 @@ class AvatarInputs:
 AVATAR_AUXILIARY = (
     Auxiliary("lmk", "landmark", {"finetuning": 1.}, "eq. 15: landmarks found in the video go on teaching f_exp",
               lambda x: landmark_loss(x.avatar.landmarks(x.codes), x.batch.landmarks)),
-    Auxiliary("others", "others", {"finetuning": 1.}, "identity rehearsal: others can drive the avatar (avatar.identity_rehearsal)",
+    Auxiliary("rehearsal", "rehearsal", {"finetuning": 1.}, "identity rehearsal: others can drive the avatar (avatar.identity_rehearsal)",
               lambda x: rehearsal_loss(x.avatar, x.rehearsal, x.cfg.seed, x.step, x.data)),
     Auxiliary("read", "head_motion", {"finetuning": 1.}, "the head model's actions stand in the expression code (avatar.head_motion)",
               lambda x: read_actions(x)),
@@ -216,12 +216,12 @@ def rest_avatar(avatar: Avatar, data: FrameSet, ft: Finetune) -> Avatar:
     "After the last step, in place: colours outside the pictures, the motion code at rest, the mean expression, its reach, the shoulders."
     device = avatar.X_ne.device
     rows = np.unique(np.linspace(0, len(data) - 1, FILL_FRAMES).round()).astype(int)
-    if ft.outside: fill_unseen(avatar, (frame_batch(data, [n], device) for n in rows), ft.outside)
+    if ft.fill_unseen: fill_unseen(avatar, (frame_batch(data, [n], device) for n in rows), ft.fill_unseen)
     avatar.neutral_non.copy_(avatar.E_non(unit(data.nonface_images[:1, 0]))[0])
     rows, views = torch.arange(len(data), device=data.visible.device), data.visible.float().argmax(1)
     own = avatar.E_exp(faces_at(data, rows, views))
     avatar.mean_exp.copy_(own.mean(0)); avatar.exp_reach.copy_(code_reach(avatar, own))
-    if ft.turns and len(data) >= LEAST: avatar.shoulders.fit(avatar.E_non(unit(data.nonface_images[rows, views])), data.R)
+    if ft.shoulders and len(data) >= LEAST: avatar.shoulders.fit(avatar.E_non(unit(data.nonface_images[rows, views])), data.R)
     return avatar
 
 def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: bool = True, save_every: int = 200,
@@ -232,7 +232,7 @@ def finetune(avatar: Avatar, data: FrameSet, ft: Finetune, run: Run, progress: b
     state = FinetuneState.open(path, avatar, ft)
     run.rewind(state.step)
     lpips = Lpips("vgg").to(avatar.X_ne.device) if ft.vgg else None
-    rehearsal = Rehearsal(device=avatar.X_ne.device) if ft.others else None
+    rehearsal = Rehearsal(device=avatar.X_ne.device) if ft.rehearsal else None
     samples = samples or Samples(run.dir/"samples", data, show=progress)
     split_at, step = round(ft.densify_at*ft.steps) if ft.densify else -1, state.step
 

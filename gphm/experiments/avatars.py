@@ -161,7 +161,7 @@ def motion_r2(avatar: Avatar, data: FrameSet, codes: Codes, neighbours: int = 6)
     return share_of_motion(motion_squares(avatar, data, codes, neighbours))
 
 # %% ../../nbs/experiments/avatars.ipynb #1cd6aeb3
-CHANGES = {"full": {}, "picture": dict(turns=False), "no-motion": dict(motion=False, encoder_lr=0., landmark=0., others=0.),
+CHANGES = {"full": {}, "picture": dict(shoulders=False), "no-motion": dict(motion=False, encoder_lr=0., landmark=0., rehearsal=0.),
            "no-dynamics": dict(dynamic=False), "fast-encoders": dict(encoder_lr=3e-4), "paper": PAPER}
 SAME_FIT = ("no-motion", "no-dynamics", "picture", "fast-encoders")    # of the fit and the bake they differ in nothing from "full"
 NAMES = {"full": "ours", "picture": "ours, shoulders by the picture alone", "no-motion": "ours, motion not finetuned",
