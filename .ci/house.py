@@ -154,7 +154,7 @@ def pretend(folder, prior, data):
              "handover_steps": 4, "encoder.steps": 2, "validate_every": 3, "save_every": 3}
     few = dict(preset="smoke", data_dir=data, device="cuda")
     avatar = dict(preset="smoke", device="cuda", data_dir=str(folder/"captures"))
-    jobs = dict(launch=lambda: launch.main([f"{k}={v}" for k, v in (few | short | dict(run_dir=folder/"launch")).items()]),
+    jobs = dict(launch=lambda: launch.launch([f"{k}={v}" for k, v in (few | short | dict(run_dir=folder/"launch")).items()]),
                 train_gaussian=lambda: run_notebook("train_gaussian", **few, run_dir=str(folder/"notebook"), steps=6),
                 photo=lambda: run_notebook("reconstruct_avatar", **avatar, prior=prior, source=str(folder/"photo 0.jpg"),
                                            run_dir=str(folder/"photo"), steps=20, resolution=64, consent="nobody is shown"),
