@@ -82,6 +82,7 @@ class Seen:
     found: bool
     points: np.ndarray | None = None
 
+# %% ../../nbs/apps/live.ipynb #66c4bead
 class FrameReading:
     "What a driver's frames say to an avatar: the reading half of `LiveDriver`."
     def __init__(self, avatar: Avatar, size: int = 256, own: bool = False, # the driver is the avatar's person: codes as they are

@@ -13,6 +13,7 @@ from typing import Any, Self
 import hashlib, json
 import torch, torch.nn as nn
 from torch import Tensor
+from fastcore.basics import patch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from ..core.config import ModelConfig
@@ -54,6 +55,7 @@ class Avatar(HeadMotion):
     P: Tensor; H_P: Tensor; P_0: Tensor                                       # [68, ...] landmarks and their features; the mean ones
     pose_delta: Tensor; background: Tensor; neutral_non: Tensor; mean_exp: Tensor; exp_reach: Tensor; z_id: Tensor
     info: dict; folder: Path; summary: dict; book: Any                        # its card; `apps.api` sets where it lies, scores, codes,
+    gaussians: Callable[..., Gaussians]; splat: Callable[..., tuple[Tensor, Tensor]]; encode: Callable[..., Codes]  # patched below
     drive: Callable[..., Any]; render: Callable[..., Any]; export: Callable[..., dict]    # and brings these methods
 
     def __init__(self, cfg: ModelConfig, gaussians: int, frames: int, dyn_width: int = 64):
@@ -110,45 +112,53 @@ class Avatar(HeadMotion):
         X, reg = super().deform(X_ne, H, codes, 1 - self.carry.share if share is None else share)
         return X + self.carry.motion(H, codes.exp), reg
 
-    def relative(self, change: Tensor) -> Tensor: # [..., exp_dim] -> the same
-        "The code of a face that differs so from the mean one; a change beyond `exp_reach` is shortened to it."
-        return self.mean_exp + limited(change, self.exp_reach)
+# %% ../../nbs/avatar/avatar.ipynb #3fb47ec2
+@patch
+def relative(self: Avatar, change: Tensor) -> Tensor: # [..., exp_dim] -> the same
+    "The code of a face that differs so from the mean one; a change beyond `exp_reach` is shortened to it."
+    return self.mean_exp + limited(change, self.exp_reach)
 
-    def encode(self, face: Tensor, nonface: Tensor, # [F, s, s, 3] each, in [0, 1]
-               R: Tensor | None = None) -> Codes:   # [F, 3, 3] head poses; None: the motion code is the picture's alone
-        "Expression and motion codes of F frames."
-        codes = super().encode(face, nonface)
-        return codes if R is None else Codes(codes.exp, self.shoulders(codes.non, R))
+@patch
+def encode(self: Avatar, face: Tensor, nonface: Tensor, # [F, s, s, 3] each, in [0, 1]
+           R: Tensor | None = None) -> Codes:   # [F, 3, 3] head poses; None: the motion code is the picture's alone
+    "Expression and motion codes of F frames."
+    codes = HeadMotion.encode(self, face, nonface)
+    return codes if R is None else Codes(codes.exp, self.shoulders(codes.non, R))
 
-    def landmarks(self, codes: Codes) -> Tensor: # [F, 68, 3] canonical
-        "The person's landmarks under F expressions."
-        return self.P + self.offset(self.f_exp, self.H_P, codes.exp)
+@patch
+def landmarks(self: Avatar, codes: Codes) -> Tensor: # [F, 68, 3] canonical
+    "The person's landmarks under F expressions."
+    return self.P + self.offset(self.f_exp, self.H_P, codes.exp)
 
-    def gaussians(self, z_exp: Tensor, dynamic: bool = True) -> Gaussians: # [exp_dim]
-        "The Gaussians under one expression."
-        C, S, Q, A = self.C, self.S, self.Q, self.A
-        if dynamic:
-            w = expression_weight(self.X_ne, self.P_0, self.cfg.near, self.cfg.far)
-            where = (w > 0).nonzero()[:, 0]
-            d = w[where, None]*self.f_dyn(self.H.index_select(0, where), z_exp)
-            n = self.cfg.channels
-            C, S, Q, A = (x.index_add(0, where, y) for x, y in ((C, d[:, :n]), (S, d[:, n:n+3]), (Q, d[:, n+3:n+7]), (A, d[:, n+7])))
-        return Gaussians(self.X_ne, self.H, C, S, Q, A)
+# %% ../../nbs/avatar/avatar.ipynb #0d5c2215
+@patch
+def gaussians(self: Avatar, z_exp: Tensor, dynamic: bool = True) -> Gaussians: # [exp_dim]
+    "The Gaussians under one expression."
+    C, S, Q, A = self.C, self.S, self.Q, self.A
+    if dynamic:
+        w = expression_weight(self.X_ne, self.P_0, self.cfg.near, self.cfg.far)
+        where = (w > 0).nonzero()[:, 0]
+        d = w[where, None]*self.f_dyn(self.H.index_select(0, where), z_exp)
+        n = self.cfg.channels
+        C, S, Q, A = (x.index_add(0, where, y) for x, y in ((C, d[:, :n]), (S, d[:, n:n+3]), (Q, d[:, n+3:n+7]), (A, d[:, n+7])))
+    return Gaussians(self.X_ne, self.H, C, S, Q, A)
 
-    def splat(self, codes: Codes, X_can: Tensor, pose: tuple, world_to_camera: Tensor, K: Tensor, image_size: tuple,
-              dynamic: bool = True) -> tuple[Tensor, Tensor]:
-        "I_F and M of F frames whose points are at X_can [F, N, 3]; attributes differ by frame, so each is a splat of its own."
-        outs = [render_gaussians(self.gaussians(codes.exp[f], dynamic), X_can[f:f+1], tuple(x[f:f+1] for x in pose),
-                                 world_to_camera[f:f+1], K[f:f+1], image_size, self.background) for f in range(len(codes.exp))]
-        return torch.stack([o.features for o in outs]), torch.stack([o.alpha[..., 0] for o in outs])
+@patch
+def splat(self: Avatar, codes: Codes, X_can: Tensor, pose: tuple, world_to_camera: Tensor, K: Tensor, image_size: tuple,
+          dynamic: bool = True) -> tuple[Tensor, Tensor]:
+    "I_F and M of F frames whose points are at X_can [F, N, 3]; attributes differ by frame, so each is a splat of its own."
+    outs = [render_gaussians(self.gaussians(codes.exp[f], dynamic), X_can[f:f+1], tuple(x[f:f+1] for x in pose),
+                             world_to_camera[f:f+1], K[f:f+1], image_size, self.background) for f in range(len(codes.exp))]
+    return torch.stack([o.features for o in outs]), torch.stack([o.alpha[..., 0] for o in outs])
 
-    def forward(self, codes: Codes, pose: tuple, world_to_camera: Tensor, K: Tensor, image_size: tuple, refine: bool = True,
-                dynamic: bool = True) -> Rendered:
-        "Render F frames from V views each (shapes as in `GaussianModel`)."
-        X_can, reg = self.deform(self.X_ne, self.H, codes)
-        features, alpha = self.splat(codes, X_can, pose, world_to_camera, K, image_size, dynamic)
-        image = self.refine(features.flatten(0, 1)).unflatten(0, features.shape[:2]) if refine else features[..., :3]
-        return Rendered(features, alpha, image, reg, self.X_ne, X_can)
+@patch
+def forward(self: Avatar, codes: Codes, pose: tuple, world_to_camera: Tensor, K: Tensor, image_size: tuple, refine: bool = True,
+            dynamic: bool = True) -> Rendered:
+    "Render F frames from V views each (shapes as in `GaussianModel`)."
+    X_can, reg = self.deform(self.X_ne, self.H, codes)
+    features, alpha = self.splat(codes, X_can, pose, world_to_camera, K, image_size, dynamic)
+    image = self.refine(features.flatten(0, 1)).unflatten(0, features.shape[:2]) if refine else features[..., :3]
+    return Rendered(features, alpha, image, reg, self.X_ne, X_can)
 
 # %% ../../nbs/avatar/avatar.ipynb #80d1f3fb
 FORMAT = "gphm-avatar-2"

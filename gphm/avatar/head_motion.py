@@ -9,6 +9,7 @@ __all__ = ['CARRY_REACH', 'DRAWN_EXPRESSIONS', 'OWN_FRAMES', 'points_on_head', '
 # %% ../../nbs/avatar/head_motion.ipynb #2b86ef5b
 from pathlib import Path
 import numpy as np, torch, torch.nn as nn
+from fastcore.basics import patch
 from torch import Tensor
 from ..capture.frames import FrameSet
 from ..capture.reader import Captures
@@ -34,6 +35,7 @@ def point_weights() -> Tensor: # [478, 3]
     for name, more in dict(lids=4, brows=4, iris=6, mouth=2).items(): w[parts[name]] *= more
     return w
 
+# %% ../../nbs/avatar/head_motion.ipynb #85a4a326
 class PersonMotion:
     "The open head model of one person: motion of its surface and of the tracker's points under any actions."
     def __init__(self, identity: Tensor,        # [K] of `MorphableModel.open_default`
@@ -72,62 +74,72 @@ class PersonMotion:
         self.sigma = self.motion(drawn).square().sum(-1).mean(0).sqrt().clamp(min=.004)         # [M] usual motion, head lengths
         self.linear = self.motion(torch.eye(len(ACTIONS)))                                      # [52, M, 3] of each action alone
 
-    def read(self, points: Tensor,                 # [B, 478, 3] aligned
-             start: Tensor | None = None,          # [B, 52] actions that are likely; None: none
-             doubt: float = .01, steps: int = 600) -> Tensor: # [B, 52] in [0, 1.2]
-        "The actions under which the person's points lie there: least squares near `start`, by projected gradients."
-        weight = point_weights().to(points.device)
-        A = (self.aligned(self.mark_motion(torch.eye(len(ACTIONS), device=points.device)))*weight).flatten(1)
-        d, start = ((points - self.rest)*weight).flatten(1), points.new_zeros(len(points), len(ACTIONS)) if start is None else start
-        G, b = A @ A.mT, d @ A.mT + doubt*start
-        step, a = 1/(torch.linalg.eigvalsh(G).max() + doubt), start.clone()
-        for _ in range(steps): a = (a - step*(a @ G + doubt*a - b)).clamp(0, 1.2)
-        return a
+# %% ../../nbs/avatar/head_motion.ipynb #93734784
+@patch
+def read(self: PersonMotion, points: Tensor,                 # [B, 478, 3] aligned
+         start: Tensor | None = None,          # [B, 52] actions that are likely; None: none
+         doubt: float = .01, steps: int = 600) -> Tensor: # [B, 52] in [0, 1.2]
+    "The actions under which the person's points lie there: least squares near `start`, by projected gradients."
+    weight = point_weights().to(points.device)
+    A = (self.aligned(self.mark_motion(torch.eye(len(ACTIONS), device=points.device)))*weight).flatten(1)
+    d, start = ((points - self.rest)*weight).flatten(1), points.new_zeros(len(points), len(ACTIONS)) if start is None else start
+    G, b = A @ A.mT, d @ A.mT + doubt*start
+    step, a = 1/(torch.linalg.eigvalsh(G).max() + doubt), start.clone()
+    for _ in range(steps): a = (a - step*(a @ G + doubt*a - b)).clamp(0, 1.2)
+    return a
 
-    def _learn_habits(self, points, actions, V, doubt: float = 4.):
-        "This person's own share in each action: ridge regression of what the model leaves of the points' motion, spread round them."
-        left = ((points - self.points(actions))*points.new_tensor([1, -1, 0])*self.outer) # [T, 478, 3] canonical; the depth is not trusted
-        own = torch.linalg.solve(actions.mT @ actions + doubt*torch.eye(len(ACTIONS)), actions.mT @ left.flatten(1)).unflatten(1, (478, 3))
-        soft = self.eye == 0
-        for n in ("teeth_upper", "teeth_lower", "tongue"): soft &= self.region != SURFACE_REGIONS.index(n)
-        d, near = torch.cdist(self.neutral, V[self.marks[:468]]).topk(4, largest=False)
-        w = 1/(d**2 + 1e-4)
-        w = w/w.sum(1, keepdim=True)*torch.exp(-(d[:, :1]/.06)**2)*soft[:, None]
-        self.moves = self.moves + torch.einsum("mk,emkc->emc", w, own[:, near])
-        self.mark_moves = self.mark_moves + own
+@patch
+def _learn_habits(self: PersonMotion, points, actions, V, doubt: float = 4.):
+    "This person's own share in each action: ridge regression of what the model leaves of the points' motion, spread round them."
+    left = ((points - self.points(actions))*points.new_tensor([1, -1, 0])*self.outer) # [T, 478, 3] canonical; the depth is not trusted
+    own = torch.linalg.solve(actions.mT @ actions + doubt*torch.eye(len(ACTIONS)), actions.mT @ left.flatten(1)).unflatten(1, (478, 3))
+    soft = self.eye == 0
+    for n in ("teeth_upper", "teeth_lower", "tongue"): soft &= self.region != SURFACE_REGIONS.index(n)
+    d, near = torch.cdist(self.neutral, V[self.marks[:468]]).topk(4, largest=False)
+    w = 1/(d**2 + 1e-4)
+    w = w/w.sum(1, keepdim=True)*torch.exp(-(d[:, :1]/.06)**2)*soft[:, None]
+    self.moves = self.moves + torch.einsum("mk,emkc->emc", w, own[:, near])
+    self.mark_moves = self.mark_moves + own
 
-    def to(self, device) -> "PersonMotion":
-        "The same on another device, in place."
-        for k, v in vars(self).items():
-            if torch.is_tensor(v): setattr(self, k, v.to(device))
-        self.middle = [m.to(device) for m in self.middle]
-        return self
+# %% ../../nbs/avatar/head_motion.ipynb #2450bf34
+@patch
+def to(self: PersonMotion, device) -> "PersonMotion":
+    "The same on another device, in place."
+    for k, v in vars(self).items():
+        if torch.is_tensor(v): setattr(self, k, v.to(device))
+    self.middle = [m.to(device) for m in self.middle]
+    return self
 
-    def _turned(self, X: Tensor, side: Tensor, actions: Tensor) -> Tensor: # [N, 3], [N], [B, 52] -> [B, N, 3]
-        "What the turn of the eyeballs adds to the motion of points on them."
-        gaze = gaze_of(HeadBasis.load(), actions)                                               # [B, 2] left, up
-        out = X.new_zeros(len(actions), *X.shape)
-        look = rotation_of(torch.stack([-gaze[:, 1], gaze[:, 0], torch.zeros_like(gaze[:, 0])], -1)) - torch.eye(3, device=X.device)
-        for k, middle in enumerate(self.middle):
-            on = (side == k + 1).nonzero()[:, 0]
-            out[:, on] = torch.einsum("bij,nj->bni", look, X[on] - middle)
-        return out
+@patch
+def _turned(self: PersonMotion, X: Tensor, side: Tensor, actions: Tensor) -> Tensor: # [N, 3], [N], [B, 52] -> [B, N, 3]
+    "What the turn of the eyeballs adds to the motion of points on them."
+    gaze = gaze_of(HeadBasis.load(), actions)                                               # [B, 2] left, up
+    out = X.new_zeros(len(actions), *X.shape)
+    look = rotation_of(torch.stack([-gaze[:, 1], gaze[:, 0], torch.zeros_like(gaze[:, 0])], -1)) - torch.eye(3, device=X.device)
+    for k, middle in enumerate(self.middle):
+        on = (side == k + 1).nonzero()[:, 0]
+        out[:, on] = torch.einsum("bij,nj->bni", look, X[on] - middle)
+    return out
 
-    def motion(self, actions: Tensor) -> Tensor: # [B, 52] -> [B, M, 3] head lengths
-        "How the surface moves from rest."
-        return torch.einsum("be,enc->bnc", actions, self.moves) + self._turned(self.neutral, self.eye, actions)
+@patch
+def motion(self: PersonMotion, actions: Tensor) -> Tensor: # [B, 52] -> [B, M, 3] head lengths
+    "How the surface moves from rest."
+    return torch.einsum("be,enc->bnc", actions, self.moves) + self._turned(self.neutral, self.eye, actions)
 
-    def mark_motion(self, actions: Tensor) -> Tensor: # [B, 52] -> [B, 478, 3] head lengths
-        "How the places of the tracker's points move from rest."
-        return torch.einsum("be,enc->bnc", actions, self.mark_moves) + self._turned(self.marks_at, self.mark_eye, actions)
+@patch
+def mark_motion(self: PersonMotion, actions: Tensor) -> Tensor: # [B, 52] -> [B, 478, 3] head lengths
+    "How the places of the tracker's points move from rest."
+    return torch.einsum("be,enc->bnc", actions, self.mark_moves) + self._turned(self.marks_at, self.mark_eye, actions)
 
-    def aligned(self, motion: Tensor) -> Tensor:
-        "Canonical motion as in the tracker's aligned frame: x to the right of the picture, y down, z away; outer-eye distances."
-        return motion*motion.new_tensor([1, -1, -1])/self.outer
+@patch
+def aligned(self: PersonMotion, motion: Tensor) -> Tensor:
+    "Canonical motion as in the tracker's aligned frame: x to the right of the picture, y down, z away; outer-eye distances."
+    return motion*motion.new_tensor([1, -1, -1])/self.outer
 
-    def points(self, actions: Tensor) -> Tensor: # [B, 52] -> [B, 478, 3] aligned
-        "Where the tracker would find the person's points."
-        return self.rest + self.aligned(self.mark_motion(actions))
+@patch
+def points(self: PersonMotion, actions: Tensor) -> Tensor: # [B, 52] -> [B, 478, 3] aligned
+    "Where the tracker would find the person's points."
+    return self.rest + self.aligned(self.mark_motion(actions))
 
 # %% ../../nbs/avatar/head_motion.ipynb #dd258009
 CARRY_REACH = .03                       # head lengths

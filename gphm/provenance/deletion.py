@@ -72,6 +72,7 @@ class Traces:
     edit: dict    # {folder of a capture with other people: subject}
     kept: dict    # {path: why}: learned from the subject, with others
 
+# %% ../../nbs/provenance/deletion.ipynb #2e24f957
 # name, {folder: dataset.json}, the identity that a card says
 def _captures_of(subject: str, root: Path, found: Found) -> tuple[str, dict, set]:
     folder = Path(subject) if Path(subject).is_absolute() else root/subject
@@ -94,6 +95,7 @@ def _id(folder, head):
 def _same_place(said, folder: Path, root: Path) -> bool:
     return bool(said) and (root/str(said)).resolve() == folder.resolve()
 
+# %% ../../nbs/provenance/deletion.ipynb #577345e6
 def find_traces(subject: str, root=None) -> Traces:
     "Everything in runs/ and data/ that was made of a subject (a name, or the folder of an avatar)."
     root = Path(root or find_root()).resolve()

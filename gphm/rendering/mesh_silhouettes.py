@@ -94,7 +94,7 @@ def find_crossings(h, edges, ids, depth, near, crossing):
 # %% ../../nbs/rendering/mesh_silhouettes.ipynb #5fb0f26d
 @njit(**EXACT_SUMS)
 def _pair(h, edges, code, o, y, x):
-    "Of a crossing: near and far pixel (y, x), the fraction t, and what its derivative needs: a, b, s, slope, sign."
+    "Of a crossing: near, far and blended pixel (y, x), the fraction t, and what its derivative needs: a, b, s, slope, sign."
     e, vertical = abs(code) - 1, o == 1
     a, b = edges[e, 0], edges[e, 1]
     (xa, ya), (xb, yb) = _pixel(h, a, vertical), _pixel(h, b, vertical)
@@ -102,8 +102,10 @@ def _pair(h, edges, code, o, y, x):
     s, slope = (line + .5 - ya)/(yb - ya), (xb - xa)/(yb - ya)
     position = xa + (line + .5 - ya)*slope - .5
     y1, x1 = (y + 1, x) if vertical else (y, x + 1)
-    if code > 0: return y, x, y1, x1, position - cell, a, b, s, slope, 1.
-    return y1, x1, y, x, cell + 1 - position, a, b, s, slope, -1.
+    t = position - cell if code > 0 else cell + 1 - position
+    ny, nx, fy, fx, sign = (y, x, y1, x1, 1.) if code > 0 else (y1, x1, y, x, -1.)
+    ty, tx = (fy, fx) if t > .5 else (ny, nx)
+    return ny, nx, fy, fx, ty, tx, t, a, b, s, slope, sign
 
 @njit(**FAST_SUMS)
 def antialias_one(image, h, edges, crossing, out):
@@ -112,8 +114,7 @@ def antialias_one(image, h, edges, crossing, out):
         for y in range(image.shape[0]):
             for x in range(image.shape[1]):
                 if crossing[o, y, x] == 0: continue
-                ny, nx, fy, fx, t, a, b, s, slope, sign = _pair(h, edges, crossing[o, y, x], o, y, x)
-                ty, tx = (fy, fx) if t > .5 else (ny, nx)
+                ny, nx, fy, fx, ty, tx, t, a, b, s, slope, sign = _pair(h, edges, crossing[o, y, x], o, y, x)
                 w = image.dtype.type(t - .5)
                 for c in range(image.shape[2]): out[ty, tx, c] += w*(image[ny, nx, c] - image[fy, fx, c])
 
@@ -124,8 +125,7 @@ def antialias_one_backward(image, h, edges, crossing, g_out, g_image, g_h):
         for y in range(image.shape[0]):
             for x in range(image.shape[1]):
                 if crossing[o, y, x] == 0: continue
-                ny, nx, fy, fx, t, a, b, s, slope, sign = _pair(h, edges, crossing[o, y, x], o, y, x)
-                ty, tx = (fy, fx) if t > .5 else (ny, nx)
+                ny, nx, fy, fx, ty, tx, t, a, b, s, slope, sign = _pair(h, edges, crossing[o, y, x], o, y, x)
                 w, gt = image.dtype.type(t - .5), 0.
                 for c in range(image.shape[2]):
                     g = g_out[ty, tx, c]

@@ -206,6 +206,7 @@ def believe_tensors(gpu: PretendGPU):
         with DeviceWatch(gpu): run(thread)
     set_(threading.Thread, "run", watched)
 
+# %% ../../nbs/testing/pretend_gpu.ipynb #b2d43724
 class _Stream:
     "`torch.accelerator.current_stream()`."
     @staticmethod
@@ -239,6 +240,7 @@ def believe_cuda(gpu: PretendGPU):
             super().__init__(device_type, dtype, enabled, cache_enabled)
     for owner in (torch, torch.amp, torch.amp.autocast_mode): gpu.replace(owner, "autocast", autocast)
 
+# %% ../../nbs/testing/pretend_gpu.ipynb #0680e2b5
 def believe_files(gpu: PretendGPU):
     "safetensors reads onto the GPU too."
     import safetensors, safetensors.torch

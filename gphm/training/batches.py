@@ -81,6 +81,7 @@ def gather(data: FrameSet, frames: Tensor, views: Tensor, face: Tensor, nonface:
                  canonical_landmarks(data, frames), unit(data.images[at]), unit(data.masks[at]), data.K[subject, views],
                  data.world_to_camera[subject, views], face_boxes(data, *at) if boxes is None else boxes[at], data.visible[at])
 
+# %% ../../nbs/training/batches.ipynb #dd13c7e5
 def part_of(b: Batch, part: int, parts: int) -> Batch:
     "One of equal parts of an item: some of its frames, or with more parts than frames, some views of one frame."
     if parts == 1: return b
