@@ -22,6 +22,7 @@ from ..synth.shape.basis import HeadBasis, rotation_of
 from ..synth.shape.surface import SURFACE_REGIONS, surface_points
 from ..tracking.morphable.model import MorphableModel
 from ..evaluation.expression import part_points
+from ..training.optimise import Schedule, optimise
 from ..training.surface import FACE, FINE
 
 # %% ../../nbs/avatar/head_motion.ipynb #0c3f1b09
@@ -217,12 +218,10 @@ def read_loss(E_exp, read, head: PersonMotion, seed: int, step: int, size: int, 
 def learn_to_read(E_exp, carry: Carry, head: PersonMotion, size: int, faces=None, steps: int = 400, lr: float = 2e-3,
                   seed: int = 0) -> list:
     "The network that reads actions, before finetuning, with the encoder as it is; the course of the loss."
-    opt, course = torch.optim.Adam(carry.read.parameters(), lr), []
-    for step in range(steps):
-        loss = read_loss(E_exp, carry.read, head, seed, -1 - step, size, faces)
-        opt.zero_grad(); loss.backward()
-        for group in opt.param_groups: group["lr"] = lr*max(.05, 1 - step/steps)
-        opt.step(); course.append(loss.item())
+    course: list = []
+    optimise(lambda step: dict(read=read_loss(E_exp, carry.read, head, seed, -1 - step, size, faces)),
+             torch.optim.Adam(carry.read.parameters(), lr), steps, Schedule(.05, line=True), name="reading actions", progress=False,
+             after=lambda done, total, terms: course.append(total))
     return course
 
 # %% ../../nbs/avatar/head_motion.ipynb #83b184d0

@@ -76,7 +76,6 @@ class GuidingConfig:
     views: int = 4                 # images of each (3.4)
     lr: float = 1e-3               # networks (adopted)
     code_lr: float = 1e-3          # identity codes (adopted)
-    start_codes: str = "random"    # where identity codes start: at random, or at what is "measured" of each person (training.start_codes)
     sdf_start: str = "sphere"      # or "hull": what the masks of all cameras carve out of space, on average
     sdf_steps: int = 300           # that teach the SDF this start (adopted)
     sdf_refresh: int = 10          # steps between evaluations of the whole grid; between them only cells at the surface

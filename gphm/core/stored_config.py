@@ -20,7 +20,7 @@ RENAMED_SETTINGS = {old: f"{section}.{new or old}" for section, names in dict( #
           "id_scale normalize_faces tracked_points pos_freq lift_features blendshapes deform_scale attribute_scale near far grid "
           "grid_center grid_extent",
     guiding="guiding_steps:steps guiding_frames:frames guiding_views:views guiding_lr:lr guiding_code_lr:code_lr sdf_start "
-            "sphere_steps:sdf_steps sdf_refresh start_codes",
+            "sphere_steps:sdf_steps sdf_refresh",
     start="init init_points mouth_points face_points surface_points opacity scale_start:scale",
     gaussian="gaussian_steps:steps gaussian_frames:frames gaussian_views:views gaussian_lr:lr gaussian_code_lr:code_lr mean_lr feature_lr "
              "scale_lr quat_lr opacity_lr",

@@ -6,6 +6,7 @@
 __all__ = ['EYES', 'points_near', 'write_subject_points', 'write_points', 'with_points']
 
 # %% ../../nbs/tracking/face_points.ipynb #18325727
+import functools
 from dataclasses import replace
 import numpy as np, torch
 from ..capture.contract import Captures, open_captures
@@ -31,10 +32,11 @@ def points_near(mesh: FaceMesh, image: np.ndarray,        # [H, W, 3] uint8
     return np.full((478, 3), np.nan) if again is None else again
 
 # %% ../../nbs/tracking/face_points.ipynb #d89e627b
+_opened = functools.lru_cache(maxsize=1)(open_captures)         # once a process, not once a subject
+
 def write_subject_points(root, number: int, spec: dict):
     "The job of one process: `points.npz` of one subject."
-    captures = root if isinstance(root, Captures) else open_captures(root)
-    subject, mesh = captures[spec["subjects"][number]], FaceMesh(video=False)
+    subject, mesh = _opened(str(root))[spec["subjects"][number]], FaceMesh(video=False)
     F, names = len(subject.frames), subject.camera_names
     points, conditions = np.full((F, len(names), 478, 3), np.nan, np.float32), []
     for f, frame in enumerate(subject.frames):
@@ -53,6 +55,7 @@ def write_points(captures: Captures, workers: int = 0, progress: bool = True) ->
     "Find the points of every picture of the subjects that have none, and open the capture again."
     todo = [i for i, s in enumerate(captures) if s.points is None or (s.condition_points is None and s.conditions(s.frames[0]))]
     if not todo: return captures
+    _opened.cache_clear()
     pictures = sum(len(s.frames)*len(s.camera_names) for s in captures)/len(captures)
     run_jobs("gphm.tracking.face_points:write_subject_points", captures.root, dict(subjects=list(captures.subjects)), todo, 1, workers,
              len(todo)*pictures*.012, progress, "points of faces", folders=list(captures.subjects), pattern="points.npz")

@@ -9,6 +9,7 @@ __all__ = ['CodePrior']
 from dataclasses import dataclass
 import torch
 from torch import Tensor
+from ..model.head import unit_ball
 
 # %% ../../nbs/training/code_prior.ipynb #c8499654
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class CodePrior:
 
     def code(self, a: Tensor) -> Tensor: # [..., K] standard deviations -> [..., id_dim], norm at most 1
         "The code of some coordinates."
-        z = self.mean + a @ self.directions
-        return z*(1/z.norm(dim=-1, keepdim=True).clamp(min=1e-9)).clamp(max=1)
+        return unit_ball(self.mean + a @ self.directions)
 
     def coordinates(self, z: Tensor) -> Tensor: # [..., id_dim] -> [..., K]
         "The coordinates of a code; what lies off the directions is lost."

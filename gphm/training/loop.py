@@ -18,7 +18,6 @@ from .batches import Batch, Prefetcher, Sampler
 from .checkpoint import open_run, read_checkpoint, restore_optimizer, save_checkpoint
 from .optim import make_optimizer
 from .optimise import Schedule, optimise
-from .start_codes import start_codes
 from .stage import Objective, Stage, item_losses, stage_of, step_options
 
 # %% ../../nbs/training/loop.ipynb #cc03941e
@@ -104,7 +103,6 @@ def prepare_first(model, stage: Stage, cfg: Config, sampler: Sampler, progress: 
     if sampler.points:
         seen = [x.flatten(0, 1) for x in (sampler.data.face_points, sampler.data.condition_points)]
         model.E_exp.know_points(torch.cat(seen))
-    start_codes(model, sampler.data, cfg.guiding.start_codes if stage.name == "guiding" else "random")
     stage.start(model, cfg, sampler, progress)
     for warm_up in stage.warm_ups(cfg):
         log.info("warm-up: " + ", ".join(f"{k} {v:.4f}" for k, v in warm_up(model, cfg, sampler, progress, accelerator).items()))
